@@ -1,0 +1,173 @@
+// Numbers <-> bytes for the tensor types an adapter may hold: F32, F16, BF16 and llama.cpp's Q8_0. Little-endian, like every file we read.
+// Rounding is to nearest, ties to even, straight from the given number (no detour through a narrower type), except inside Q8_0 blocks,
+// which follow llama.cpp's reference quantiser bit by bit so that both sides agree on the stored bytes.
+
+export type TensorDtype = 'f32' | 'f16' | 'bf16' | 'q8_0'
+
+interface DtypeFacts {
+  /** The number that stands for the type in a GGUF tensor info (ggml.h, enum ggml_type). */
+  readonly ggmlType: number
+  /** Elements that are stored together; a row's length must be a multiple of it. */
+  readonly blockElements: number
+  readonly blockBytes: number
+}
+
+export const tensorDtypes = {
+  f32: { ggmlType: 0, blockElements: 1, blockBytes: 4 },
+  f16: { ggmlType: 1, blockElements: 1, blockBytes: 2 },
+  bf16: { ggmlType: 30, blockElements: 1, blockBytes: 2 },
+  q8_0: { ggmlType: 8, blockElements: 32, blockBytes: 34 },
+} as const satisfies Record<TensorDtype, DtypeFacts>
+
+const dtypesByGgmlType = new Map<number, TensorDtype>(
+  Object.entries(tensorDtypes).map(([dtype, facts]) => [facts.ggmlType, dtype as TensorDtype]),
+)
+
+/** The dtype behind a GGUF type number, or undefined for a type that adapters may not use. */
+export function dtypeOfGgmlType(ggmlType: number): TensorDtype | undefined {
+  return dtypesByGgmlType.get(ggmlType)
+}
+
+/** Stored size in bytes of `elements` numbers; undefined if they don't fill whole blocks. */
+export function storedBytes(dtype: TensorDtype, elements: number): number | undefined {
+  const { blockElements, blockBytes } = tensorDtypes[dtype]
+  return elements % blockElements === 0 ? (elements / blockElements) * blockBytes : undefined
+}
+
+/** Decodes stored bytes; throws a plain Error if they are not whole blocks (callers check sizes at the door). */
+export function decodeTensor(dtype: TensorDtype, bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  const { blockElements, blockBytes } = tensorDtypes[dtype]
+  if (bytes.length % blockBytes !== 0) throw new Error(`${bytes.length} bytes are not whole ${dtype} blocks`)
+  const values = new Float32Array((bytes.length / blockBytes) * blockElements)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  decoders[dtype](view, values)
+  return values
+}
+
+/**
+ * Encodes numbers (f32 or f64 values). Out-of-range values become infinities in F32, F16 and BF16; look for them with `indexOfNonFinite`.
+ * A Q8_0 block with a value that is not finite is a bug of the caller.
+ */
+export function encodeTensor(dtype: TensorDtype, values: Float32Array | Float64Array): Uint8Array<ArrayBuffer> {
+  const size = storedBytes(dtype, values.length)
+  if (size === undefined) throw new Error(`${values.length} values are not whole ${dtype} blocks`)
+  const bytes = new Uint8Array(size)
+  encoders[dtype](values, new DataView(bytes.buffer))
+  return bytes
+}
+
+/** Index of the first NaN or infinity, -1 if all values are finite. */
+export function indexOfNonFinite(values: Float32Array | Float64Array): number {
+  for (let index = 0; index < values.length; index++) {
+    if (!Number.isFinite(values[index])) return index
+  }
+  return -1
+}
+
+type Decoder = (view: DataView, values: Float32Array) => void
+type Encoder = (values: Float32Array | Float64Array, view: DataView) => void
+
+const decoders: Record<TensorDtype, Decoder> = {
+  f32: (view, values) => {
+    for (let index = 0; index < values.length; index++) values[index] = view.getFloat32(index * 4, true)
+  },
+  f16: (view, values) => {
+    for (let index = 0; index < values.length; index++) values[index] = f16FromBits(view.getUint16(index * 2, true))
+  },
+  bf16: (view, values) => {
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
+    for (let index = 0; index < values.length; index++) bits[index] = view.getUint16(index * 2, true) << 16
+  },
+  q8_0: (view, values) => {
+    for (let block = 0; block * 32 < values.length; block++) {
+      const scale = f16FromBits(view.getUint16(block * 34, true))
+      for (let lane = 0; lane < 32; lane++) values[block * 32 + lane] = scale * view.getInt8(block * 34 + 2 + lane)
+    }
+  },
+}
+
+const encoders: Record<TensorDtype, Encoder> = {
+  f32: (values, view) => {
+    for (let index = 0; index < values.length; index++) view.setFloat32(index * 4, values[index]!, true)
+  },
+  f16: (values, view) => {
+    for (let index = 0; index < values.length; index++) view.setUint16(index * 2, f16ToBits(values[index]!), true)
+  },
+  bf16: (values, view) => {
+    for (let index = 0; index < values.length; index++) view.setUint16(index * 2, bf16ToBits(values[index]!), true)
+  },
+  q8_0: encodeQ8Blocks,
+}
+
+// Scratch cells to look at the bits of one number.
+const f64Cell = new Float64Array(1)
+const f64Words = new Uint32Array(f64Cell.buffer)
+const f32Cell = new Float32Array(1)
+const f32Word = new Uint32Array(f32Cell.buffer)
+
+/** Exponent e with 2^e <= value < 2^(e+1), for a positive normal double. */
+function binaryExponent(value: number): number {
+  f64Cell[0] = value
+  return ((f64Words[1]! >>> 20) & 0x7ff) - 1023
+}
+
+/**
+ * Rounds a magnitude to `mantissaBits` bits after the leading one (fewer below 2^minExponent, where the format is subnormal), ties to even.
+ * Adding 1.5 * 2^52 quanta puts the unit of the double's last place at exactly one quantum, so the addition itself rounds.
+ */
+function roundMagnitude(magnitude: number, mantissaBits: number, minExponent: number): number {
+  const exponent = Math.max(magnitude === 0 ? minExponent : binaryExponent(magnitude), minExponent)
+  const shifter = 1.5 * 2 ** (52 + exponent - mantissaBits)
+  return magnitude + shifter - shifter
+}
+
+export function f16ToBits(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
+  const magnitude = Math.abs(value)
+  if (magnitude >= 65_520) return sign | 0x7c00
+  const rounded = roundMagnitude(magnitude, 10, -14)
+  if (rounded < 2 ** -14) return sign | (rounded * 2 ** 24)
+  f32Cell[0] = rounded
+  return sign | ((f32Word[0]! >>> 13) - (112 << 10))
+}
+
+export function f16FromBits(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >>> 10) & 0x1f
+  const mantissa = bits & 0x3ff
+  if (exponent === 0) return sign * mantissa * 2 ** -24
+  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN
+  return sign * (1024 + mantissa) * 2 ** (exponent - 25)
+}
+
+/** The largest double that still rounds to a finite BF16 lies just below this. */
+const bf16Overflow = (2 - 2 ** -8) * 2 ** 127
+
+export function bf16ToBits(value: number): number {
+  if (Number.isNaN(value)) return 0x7fc0
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
+  const magnitude = Math.abs(value)
+  if (magnitude >= bf16Overflow) return sign | 0x7f80
+  f32Cell[0] = roundMagnitude(magnitude, 7, -126)
+  return sign | (f32Word[0]! >>> 16)
+}
+
+/** llama.cpp's quantize_row_q8_0_ref: 32 values share an F16 scale = largest magnitude / 127; all arithmetic in f32, ties away from zero. */
+function encodeQ8Blocks(values: Float32Array | Float64Array, view: DataView): void {
+  for (let block = 0; block * 32 < values.length; block++) {
+    let largest = 0
+    for (let lane = 0; lane < 32; lane++) {
+      const value = Math.fround(values[block * 32 + lane]!)
+      if (!Number.isFinite(value)) throw new Error(`value ${block * 32 + lane} is not finite`)
+      largest = Math.max(largest, Math.abs(value))
+    }
+    const scale = Math.fround(largest / 127)
+    const inverse = scale === 0 ? 0 : Math.fround(1 / scale)
+    view.setUint16(block * 34, f16ToBits(scale), true)
+    for (let lane = 0; lane < 32; lane++) {
+      const level = Math.fround(Math.fround(values[block * 32 + lane]!) * inverse)
+      view.setInt8(block * 34 + 2 + lane, level < 0 ? -Math.floor(0.5 - level) : Math.floor(level + 0.5))
+    }
+  }
+}
