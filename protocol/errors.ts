@@ -23,6 +23,13 @@ export const errorCodes = {
   unauthorised: { blame: 'caller', retry: false },
   aborted: { blame: 'caller', retry: true },
   'bad-input': { blame: 'caller', retry: false },
+  // The local HTTP port
+  'not-json': { blame: 'caller', retry: false },
+  'rate-limited': { blame: 'caller', retry: true },
+  stopping: { blame: 'self', retry: true },
+  'wrong-host': { blame: 'caller', retry: false },
+  'wrong-method': { blame: 'caller', retry: false },
+  'wrong-origin': { blame: 'caller', retry: false },
   // Encoding, signatures, records
   'not-canonical': { blame: 'peer', retry: false },
   malformed: { blame: 'peer', retry: false },

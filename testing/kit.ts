@@ -7,7 +7,9 @@ import { join } from 'node:path'
 const root = fileURLToPath(new URL('../../shared/kit', import.meta.url))
 const present = existsSync(join(root, 'README.md'))
 if (!present && process.env['CI'] === 'true') {
-  throw new Error(`The test-data kit is missing (expected at ../shared/kit): continuous integration must not skip its tests.`)
+  throw new Error(
+    `The test-data kit is missing (expected at ../shared/kit): continuous integration must not skip its tests.`,
+  )
 }
 
 export const kit = {

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { goldenObjects } from '../testing/golden-objects.ts'
+import { fromHex, openGenesis, openManifest, readBody, toHex, verifyRecord } from './index.ts'
+
+const golden = JSON.parse(readFileSync(new URL('./golden.json', import.meta.url), 'utf8')) as Record<string, string>
+const bytesOf = (name: string): Uint8Array => fromHex(golden[name] ?? '')
+
+describe('the golden bytes', () => {
+  it('are what this version writes: anything else splits the mesh', () => {
+    expect(goldenObjects()).toEqual(golden)
+  })
+
+  it('are read and verified by this version', () => {
+    expect(toHex(openManifest(bytesOf('sealed manifest')).releaseId)).toBe(golden['release id'])
+    expect(toHex(openGenesis(bytesOf('sealed genesis')).id)).toBe(golden['community id'])
+  })
+
+  it('hold a record of a type nobody knows: it verifies and does nothing', () => {
+    const record = verifyRecord({
+      envelope: bytesOf('dance/7 record, envelope'),
+      body: bytesOf('dance/7 record, body'),
+    })
+    expect(readBody(record)).toEqual({ type: 'unknown' })
+    expect(toHex(record.id)).toBe(golden['dance/7 record, id'])
+  })
+})

@@ -1,0 +1,137 @@
+// The objects whose bytes protocol/golden.json pins. `node testing/golden-objects.ts` prints them: a second implementation can
+// compare, and a change of the format can't go unnoticed. Keys come from seeds of equal bytes (objects.ts).
+import { pathToFileURL } from 'node:url'
+import { aGenesis, aHash, aLog, aManifest, anAuthor, aRootKey, someTimeMs } from './objects.ts'
+import {
+  baseIdOf,
+  capabilityTopic,
+  communityLink,
+  communityTopic,
+  encodeCanonical,
+  encodeManifest,
+  encodeWireMessage,
+  f32Bits,
+  identityToText,
+  mutableItemBytes,
+  releaseSalt,
+  signDevicesItem,
+  signManifest,
+  signReleaseItem,
+  taggedId,
+  toHex,
+  tokenizerIdOf,
+} from '../protocol/index.ts'
+import type { WireMessage } from '../protocol/index.ts'
+
+export function goldenObjects(): Record<string, string> {
+  const author = anAuthor(1)
+  const release = signManifest(aManifest(), author)
+  const infohash = new Uint8Array(20).fill(9)
+  const genesis = aGenesis({
+    members: [
+      { identity: author.identity, role: 'admin' },
+      { identity: anAuthor(2).identity, role: 'user' },
+    ],
+  })
+  const log = aLog([
+    { type: 'release/1', body: { sealedManifest: release.sealed, infohash } },
+    { type: 'withdrawal/1', body: { release: release.releaseId, reason: 'answers were wrong' } },
+    {
+      type: 'patch/1',
+      body: { from: aHash(21), to: aHash(22), sha256: aHash(23), bytes: 512, codec: 'planes-zstd', infohash },
+    },
+    { type: 'dance/7', bytes: new TextEncoder().encode('nobody knows this type yet') },
+  ])
+  const communityLog = aLog(
+    [
+      {
+        type: 'job/1',
+        body: {
+          capability: 'wine-pairing',
+          description: 'wine pairing',
+          base: { id: aHash(11), label: 'tiny llama' },
+          nonce: new Uint8Array(16).fill(3),
+        },
+      },
+    ],
+    toHex(genesis.id),
+    anAuthor(3),
+  )
+  const devices = signDevicesItem([author.certificate], 1, aRootKey(1))
+  const pointer = signReleaseItem(
+    'biology',
+    aHash(11),
+    { release: release.releaseId, infohash, length: 2, signedAt: someTimeMs, expiresAt: someTimeMs + 7_200_000 },
+    author.device,
+  )
+  const logKey = { scope: 'public', author: author.identity, device: author.device.publicKey }
+  const topic = communityTopic(genesis.id)
+  const messages: WireMessage[] = [
+    { type: 'hello/1', versions: [1], agent: 'lora-mesh', transferKey: aHash(5) },
+    { type: 'topics/1', topics: [topic] },
+    { type: 'want-genesis/1', topic },
+    { type: 'genesis/1', topic, sealed: genesis.sealed },
+    { type: 'heads/1', topic, logs: [{ ...logKey, length: log.length, head: log.at(-1)!.id }] },
+    { type: 'want-records/1', topic, ...logKey, from: 0, to: 1 },
+    {
+      type: 'records/1',
+      topic,
+      ...logKey,
+      from: 0,
+      records: [{ envelope: log[0]!.envelope, body: log[0]!.body }],
+    },
+    { type: 'want-seeds/1', infohashes: [infohash] },
+    { type: 'have-seeds/1', infohashes: [infohash] },
+    { type: 'goodbye/1', reason: 'shutting down' },
+  ]
+  const objects: Record<string, Uint8Array> = {
+    canonical: encodeCanonical({ b: [true, false, -33, 128, 65_536, 2 ** 40], a: Uint8Array.of(1), ä: 'text' }),
+    'tagged id of "abc" as record-body': taggedId('record-body', new TextEncoder().encode('abc')),
+    'root public key': author.identity,
+    'device public key': author.device.publicKey,
+    certificate: author.certificate,
+    manifest: encodeManifest(aManifest()),
+    'sealed manifest': release.sealed,
+    'release id': release.releaseId,
+    'sealed genesis': genesis.sealed,
+    'community id': genesis.id,
+    'community topic': topic,
+    'capability topic of biology': capabilityTopic('biology', aHash(11)),
+    'devices item, signed bytes': mutableItemBytes(devices),
+    'devices item, signature': devices.signature,
+    'release salt of biology': releaseSalt('biology', aHash(11)),
+    'release item, signed bytes': mutableItemBytes(pointer),
+    'release item, signature': pointer.signature,
+    'base id': baseIdOf({
+      architecture: 'llama',
+      hyperparameters: { block_count: 1, 'attention.layer_norm_rms_epsilon': f32Bits(1e-5), kv: [4, 4] },
+      tensors: [
+        { name: 'token_embd.weight', shape: [64, 512] },
+        { name: 'output_norm.weight', shape: [64] },
+      ],
+      norms: [{ name: 'output_norm.weight', sha256: aHash(31) }],
+    }),
+    'tokenizer id': tokenizerIdOf({
+      model: 'llama',
+      tokens: ['<unk>', '<s>', '▁a'],
+      types: [2, 3, 1],
+      merges: [],
+      scoreBits: [0, 0, f32Bits(-1.5)],
+    }),
+  }
+  for (const record of [...log, ...communityLog.slice(1)]) {
+    objects[`${record.fields.type} record, envelope`] = record.envelope
+    objects[`${record.fields.type} record, body`] = record.body
+    objects[`${record.fields.type} record, id`] = record.id
+  }
+  for (const message of messages) objects[`${message.type} frame`] = encodeWireMessage(message)
+  return {
+    'identity as text': identityToText(author.identity),
+    'community link': communityLink(genesis.id),
+    ...Object.fromEntries(Object.entries(objects).map(([name, bytes]) => [name, toHex(bytes)])),
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  process.stdout.write(`${JSON.stringify(goldenObjects(), null, 1)}\n`)
+}
