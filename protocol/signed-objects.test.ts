@@ -12,6 +12,7 @@ import {
   identityToText,
   isMeshError,
   issueDeviceCertificate,
+  mutableItemBytes,
   noPrevious,
   openGenesis,
   openManifest,
@@ -22,6 +23,7 @@ import {
   seal,
   signDevicesItem,
   signManifest,
+  signRaw,
   signReleaseItem,
   verifyDeviceCertificate,
   verifyRecord,
@@ -259,6 +261,13 @@ describe('a DHT pointer', () => {
       { ...item, signature: new Uint8Array(63) },
     ]
     for (const other of changed) expect(codeOf(() => readReleaseItem(other))).toBe('bad-signature')
+  })
+
+  it('cannot carry another sequence number than its log length', () => {
+    const item = signReleaseItem('biology', aHash(11), pointer, alice.device)
+    const resigned = { ...item, seq: 6 }
+    const signature = signRaw(mutableItemBytes(resigned), alice.device.secretKey)
+    expect(codeOf(() => readReleaseItem({ ...resigned, signature }))).toBe('malformed')
   })
 
   it("cannot list another identity's device", () => {
