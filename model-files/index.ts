@@ -1,0 +1,10 @@
+// Model files: GGUF containers, safetensors and PEFT folders, base identity, adapter validation, LoRA algebra and baking.
+// Called by node/ (import, inspect, bake, base, publish, the door check of a fetch), assembler/ and academy/.
+// Everything read here may come from a stranger: nothing is allocated by a size that a file only claims, and whatever is wrong with a
+// file is a MeshError with a precise sentence, never a crash.
+// Must never run native code on a model file, touch the network, or decide by a file's name.
+// It is a leaf beside protocol/ and imports nothing else of ours.
+export * from './byte-source.ts'
+export * from './gguf-format.ts'
+export * from './gguf-reader.ts'
+export * from './gguf-writer.ts'
