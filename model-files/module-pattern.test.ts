@@ -46,7 +46,6 @@ test('it agrees with a backtracking engine on random patterns and names', () => 
     pattern: fc
       .array(fc.tuple(tie('atom'), fc.constantFrom('', '', '', '*', '+', '?', '*?', '{2}', '{1,2}', '{0,}', '|')), {
         maxLength: 5,
-        depthSize: 'small',
       })
       .map((parts) =>
         parts.map(([atom, suffix]) => (/^[$^]$/.test(atom) && suffix !== '|' ? atom : atom + suffix)).join(''),
