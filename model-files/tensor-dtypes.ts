@@ -2,41 +2,21 @@
 // Rounding is to nearest, ties to even, straight from the given number (no detour through a narrower type), except inside Q8_0 blocks,
 // which follow llama.cpp's reference quantiser bit by bit so that both sides agree on the stored bytes.
 
-export type TensorDtype = 'f32' | 'f16' | 'bf16' | 'q8_0'
+import { ggmlTypes } from './gguf-format.ts'
+import type { GgmlType } from './gguf-format.ts'
 
-interface DtypeFacts {
-  /** The number that stands for the type in a GGUF tensor info (ggml.h, enum ggml_type). */
-  readonly ggmlType: number
-  /** Elements that are stored together; a row's length must be a multiple of it. */
-  readonly blockElements: number
-  readonly blockBytes: number
-}
+export type TensorDtype = 'F32' | 'F16' | 'BF16' | 'Q8_0'
 
-export const tensorDtypes = {
-  f32: { ggmlType: 0, blockElements: 1, blockBytes: 4 },
-  f16: { ggmlType: 1, blockElements: 1, blockBytes: 2 },
-  bf16: { ggmlType: 30, blockElements: 1, blockBytes: 2 },
-  q8_0: { ggmlType: 8, blockElements: 32, blockBytes: 34 },
-} as const satisfies Record<TensorDtype, DtypeFacts>
+const tensorDtypes: readonly TensorDtype[] = ['F32', 'F16', 'BF16', 'Q8_0']
 
-const dtypesByGgmlType = new Map<number, TensorDtype>(
-  Object.entries(tensorDtypes).map(([dtype, facts]) => [facts.ggmlType, dtype as TensorDtype]),
-)
-
-/** The dtype behind a GGUF type number, or undefined for a type that adapters may not use. */
-export function dtypeOfGgmlType(ggmlType: number): TensorDtype | undefined {
-  return dtypesByGgmlType.get(ggmlType)
-}
-
-/** Stored size in bytes of `elements` numbers; undefined if they don't fill whole blocks. */
-export function storedBytes(dtype: TensorDtype, elements: number): number | undefined {
-  const { blockElements, blockBytes } = tensorDtypes[dtype]
-  return elements % blockElements === 0 ? (elements / blockElements) * blockBytes : undefined
+/** The dtype behind a GGUF tensor type, or undefined for a type that adapters may not use. */
+export function dtypeOf(type: GgmlType): TensorDtype | undefined {
+  return tensorDtypes.find((dtype) => dtype === type.name)
 }
 
 /** Decodes stored bytes; throws a plain Error if they are not whole blocks (callers check sizes at the door). */
 export function decodeTensor(dtype: TensorDtype, bytes: Uint8Array): Float32Array<ArrayBuffer> {
-  const { blockElements, blockBytes } = tensorDtypes[dtype]
+  const { blockElements, blockBytes } = ggmlTypes[dtype]
   if (bytes.length % blockBytes !== 0) throw new Error(`${bytes.length} bytes are not whole ${dtype} blocks`)
   const values = new Float32Array((bytes.length / blockBytes) * blockElements)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -49,9 +29,9 @@ export function decodeTensor(dtype: TensorDtype, bytes: Uint8Array): Float32Arra
  * A Q8_0 block with a value that is not finite is a bug of the caller.
  */
 export function encodeTensor(dtype: TensorDtype, values: Float32Array | Float64Array): Uint8Array<ArrayBuffer> {
-  const size = storedBytes(dtype, values.length)
-  if (size === undefined) throw new Error(`${values.length} values are not whole ${dtype} blocks`)
-  const bytes = new Uint8Array(size)
+  const { blockElements, blockBytes } = ggmlTypes[dtype]
+  if (values.length % blockElements !== 0) throw new Error(`${values.length} values are not whole ${dtype} blocks`)
+  const bytes = new Uint8Array((values.length / blockElements) * blockBytes)
   encoders[dtype](values, new DataView(bytes.buffer))
   return bytes
 }
@@ -68,17 +48,17 @@ type Decoder = (view: DataView, values: Float32Array) => void
 type Encoder = (values: Float32Array | Float64Array, view: DataView) => void
 
 const decoders: Record<TensorDtype, Decoder> = {
-  f32: (view, values) => {
+  F32: (view, values) => {
     for (let index = 0; index < values.length; index++) values[index] = view.getFloat32(index * 4, true)
   },
-  f16: (view, values) => {
+  F16: (view, values) => {
     for (let index = 0; index < values.length; index++) values[index] = f16FromBits(view.getUint16(index * 2, true))
   },
-  bf16: (view, values) => {
+  BF16: (view, values) => {
     const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
     for (let index = 0; index < values.length; index++) bits[index] = view.getUint16(index * 2, true) << 16
   },
-  q8_0: (view, values) => {
+  Q8_0: (view, values) => {
     for (let block = 0; block * 32 < values.length; block++) {
       const scale = f16FromBits(view.getUint16(block * 34, true))
       for (let lane = 0; lane < 32; lane++) values[block * 32 + lane] = scale * view.getInt8(block * 34 + 2 + lane)
@@ -87,16 +67,16 @@ const decoders: Record<TensorDtype, Decoder> = {
 }
 
 const encoders: Record<TensorDtype, Encoder> = {
-  f32: (values, view) => {
+  F32: (values, view) => {
     for (let index = 0; index < values.length; index++) view.setFloat32(index * 4, values[index]!, true)
   },
-  f16: (values, view) => {
+  F16: (values, view) => {
     for (let index = 0; index < values.length; index++) view.setUint16(index * 2, f16ToBits(values[index]!), true)
   },
-  bf16: (values, view) => {
+  BF16: (values, view) => {
     for (let index = 0; index < values.length; index++) view.setUint16(index * 2, bf16ToBits(values[index]!), true)
   },
-  q8_0: encodeQ8Blocks,
+  Q8_0: encodeQ8Blocks,
 }
 
 // Scratch cells to look at the bits of one number.
