@@ -51,8 +51,9 @@ test('a token that others can read, or that was cut, is refused', async () => {
 
 test('a second holder in the same process is refused too', async () => {
   await using folder = await temporaryFolder()
-  await using _first = await openDataFolder(folder.path, 'up', clock)
+  await using first = await openDataFolder(folder.path, 'up', clock)
   await expect(openDataFolder(folder.path, 'ls', clock)).rejects.toMatchObject({ code: 'data-folder-in-use' })
+  expect(first.token).toHaveLength(43)
 })
 
 test('a second process is refused and told the pid, command, start and url of the first', async () => {

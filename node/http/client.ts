@@ -1,6 +1,4 @@
 // The other end: how a command talks to a node, its own process's or a daemon's, which makes no difference to it.
-import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
@@ -35,7 +33,7 @@ export function httpClient(url: string, token: string): HttpClient {
         return await readAnswer(response, options.onEvent)
       } catch (error) {
         if (options.signal?.aborted) throw abortReason(options.signal)
-        throw error
+        throw brokenOff(error) ? lost(url, error) : error
       }
     },
   }
@@ -63,27 +61,40 @@ function send(
       { method, headers, agent: false, ...(signal === undefined ? {} : { signal }) },
       done,
     )
-    request.once('error', (cause) => failed(lost(url, cause)))
+    request.once('error', failed)
     request.end(body)
   })
 }
 
 async function readAnswer(response: IncomingMessage, onEvent: CallOptions['onEvent']): Promise<unknown> {
   if (response.headers['content-type']?.startsWith('application/x-ndjson')) return readEvents(response, onEvent)
-  const text = await new Response(Readable.toWeb(response) as ReadableStream<Uint8Array>).text()
+  let text = ''
+  for await (const line of lines(response)) text += line
   const value: unknown = JSON.parse(text)
   if (response.statusCode === 200) return value
   throw meshError(z.object({ error: errorSchema }).parse(value).error)
 }
 
 async function readEvents(response: IncomingMessage, onEvent: CallOptions['onEvent']): Promise<unknown> {
-  for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
+  for await (const line of lines(response)) {
     const event = eventSchema.parse(JSON.parse(line))
     if (event.type === 'result') return event['result']
     if (event.type === 'error') throw meshError(errorSchema.parse(event['error']))
     onEvent?.(event)
   }
-  throw lost('the node', undefined)
+  throw lost('the other end of this call', undefined)
+}
+
+/** Not node:readline: its iterator never ends when the connection breaks. */
+async function* lines(response: IncomingMessage): AsyncGenerator<string> {
+  let rest = ''
+  response.setEncoding('utf8')
+  for await (const chunk of response as AsyncIterable<string>) {
+    const parts = (rest + chunk).split('\n')
+    rest = parts.pop() ?? ''
+    yield* parts
+  }
+  if (rest !== '') yield rest
 }
 
 function meshError(body: z.infer<typeof errorSchema>): Error {
@@ -99,6 +110,11 @@ function lost(url: string, cause: unknown): MeshError {
     { url },
     { cause },
   )
+}
+
+/** Connection errors carry a system code. */
+function brokenOff(error: unknown): boolean {
+  return error instanceof Error && !(error instanceof MeshError) && 'code' in error
 }
 
 function abortReason(signal: AbortSignal): Error {

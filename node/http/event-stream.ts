@@ -13,7 +13,7 @@ export async function eventStream(
 ): Promise<void> {
   response.status(200).set({ 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store' })
   response.flushHeaders()
-  const write = (event: object): boolean => response.writable && response.write(`${jsonText(event)}\n`)
+  const write = (event: object): boolean => !response.destroyed && response.write(`${jsonText(event)}\n`)
   const emit = (event: OperationEvent): void => {
     // A reader that is too slow misses progress, never anything else.
     if (event.type === 'progress' && response.writableNeedDrain) return
@@ -24,7 +24,7 @@ export async function eventStream(
     (error: unknown) => ({ type: 'error', error: errorBody(error) }),
   )
   write(last)
-  if (!response.writable) return
+  if (response.destroyed) return
   response.end()
   await once(response, 'close')
 }
