@@ -2,6 +2,7 @@
 // Everything here is pure: no I/O, no clock, no randomness. Every other folder may import it; it imports nothing of ours.
 // What is signed or hashed here can't change without splitting the mesh: PROTOCOL.md has the bytes, golden files pin them.
 // It is also the only place that verifies a signature.
+export * from './base-hyperparameters.ts'
 export * from './base-id.ts'
 export * from './bencode.ts'
 export * from './bytes.ts'
