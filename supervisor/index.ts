@@ -9,3 +9,4 @@ export type { ChildOptions, RequestOptions, SupervisedChild } from './supervise-
 export { serveRequests } from './serve-requests.ts'
 export type { RequestContext, RequestHandlers, ServeOptions } from './serve-requests.ts'
 export { siblingEntry } from './sibling-entry.ts'
+export { withoutFolders } from './exit-reason.ts'

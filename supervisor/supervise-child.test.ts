@@ -224,7 +224,7 @@ describe('quarantine', () => {
   test('begins with the third crash for one input and leaves others alone', async () => {
     const { child } = aChild()
     const crash = (blame: string): Promise<unknown> => failure(child.request('exit', 1, { blame }))
-    expect(await crash('bad')).toMatchObject({ code: 'child-crashed' })
+    expect(await crash('bad')).toMatchObject({ code: 'child-crashed', details: { blame: 'bad', exitCode: 1 } })
     expect(await crash('bad')).toMatchObject({ code: 'child-crashed' })
     expect(await child.request('echo', 'good', { blame: 'good' })).toBe('good')
     expect(await crash('bad')).toMatchObject({ code: 'quarantined', details: { blame: 'bad', crashes: 3 } })

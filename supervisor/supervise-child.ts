@@ -41,7 +41,7 @@ export interface SupervisedChild extends AsyncDisposable {
   readonly state: ChildState
   /**
    * Waits while the child starts or backs off. Rejects with the MeshError that the handler threw, or `child-crashed` if the
-   * child died meanwhile (details: name, exit, exitCode, signal) or can't be started at all, `quarantined` if `blame` has
+   * child died meanwhile (details: name, exit, exitCode, signal, blame) or can't be started at all, `quarantined` if `blame` has
    * ended it three times, `aborted`.
    */
   request<R>(type: string, payload: unknown, options?: RequestOptions): Promise<R>
@@ -303,7 +303,9 @@ class Supervisor implements SupervisedChild {
     const lost = [...this.#inFlight.values()]
     this.#inFlight.clear()
     for (const { blame, reject } of lost) {
-      reject(blame !== undefined && this.#ledger.quarantined(blame) ? this.#quarantined(blame, error) : error)
+      if (blame === undefined) reject(error)
+      else if (this.#ledger.quarantined(blame)) reject(this.#quarantined(blame, error))
+      else reject(new MeshError(error.code, error.message, { ...error.details, blame }))
     }
   }
 
