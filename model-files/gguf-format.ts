@@ -109,6 +109,9 @@ export const ggmlTypes = {
   TQ1_0: aType(34, 'TQ1_0', 256, 54),
   TQ2_0: aType(35, 'TQ2_0', 256, 66),
   MXFP4: aType(39, 'MXFP4', 32, 17),
+  NVFP4: aType(40, 'NVFP4', 64, 36),
+  Q1_0: aType(41, 'Q1_0', 128, 18),
+  Q2_0: aType(42, 'Q2_0', 64, 18),
 } as const
 
 const typesById = new Map<number, GgmlType>(Object.values(ggmlTypes).map((type) => [type.id, type]))
