@@ -1,6 +1,6 @@
 // `npm run build`: compiles the shipped folders to dist/, because Node strips no types under node_modules. Beside the code go
 // the data files it reads (same relative place) and a package.json with the version, so that no path differs from a clone's.
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { shippedFolders } from './check-layers.ts'
@@ -10,10 +10,9 @@ const notShipped = /\.(?:ts|md)$|\/(?:testing|golden)\/|\/golden[^/]*$/
 
 const dist = join(root, 'dist')
 rmSync(dist, { recursive: true, force: true })
-execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {
-  cwd: root,
-  stdio: 'inherit',
-})
+const compiler = join(root, 'node_modules/typescript/bin/tsc')
+const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+if (status !== 0) process.exit(1)
 for (const path of shippedFolders.flatMap((folder) => listFilesIn(folder))) {
   if (notShipped.test(path)) continue
   mkdirSync(dirname(join(dist, path)), { recursive: true })
