@@ -19,7 +19,8 @@ export interface ConversionBase {
   readonly architecture: string
   /** Shapes in GGUF order: [in, out]. */
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>
-  readonly heads: { readonly q: number; readonly kv: number }
+  /** Per block: of how many heads the rows of attn_q, and those of attn_k and attn_v, consist. */
+  readonly heads: readonly { readonly query: number; readonly keyValue: number }[]
   /** Whether the token embedding serves as output too. */
   readonly tied: boolean
 }
@@ -169,12 +170,16 @@ function aModule(
   }
   const { rank, scale } = config.scalingOf(name)
   checkShapes(name, target.tensor, a, b, rank, embedding, base)
-  const rows = b.shape[0]!
-  const rowOrder = target.rotary === undefined ? undefined : rotaryRowOrder(rows, base.heads[target.rotary])
-  if (target.rotary !== undefined && rowOrder === undefined) {
-    throw mismatch(name, `its ${rows} rows don't make ${base.heads[target.rotary]} heads of an even size`)
-  }
+  const rowOrder = rowOrderOf(name, target, b.shape[0]!, base)
   return { name, target, a, b, embedding, rank, scale, rowOrder }
+}
+
+function rowOrderOf(name: string, { rotary }: GgufTarget, rows: number, base: ConversionBase): Uint32Array | undefined {
+  if (rotary === undefined) return undefined
+  const heads = base.heads[rotary.block]?.[rotary.heads] ?? 0
+  const order = rotaryRowOrder(rows, heads)
+  if (order === undefined) throw mismatch(name, `its ${rows} rows don't make ${heads} heads of an even size`)
+  return order
 }
 
 function mismatch(module: string, problem: string): MeshError {
@@ -198,10 +203,10 @@ function checkShapes(
         : ''
     throw mismatch(name, `the base has no matrix ${tensor}${hint}`)
   }
-  if (base.tied && tensor === 'token_embd.weight') {
+  if (base.tied && (tensor === 'token_embd.weight' || tensor === 'output.weight')) {
     throw new MeshError(
       'peft-unsupported',
-      "The base uses its token embedding as output too, and an adapter of such an embedding can't be run. Train without embed_tokens.",
+      "The base uses its token embedding as output too, and an adapter of that shared matrix can't be run. Train without embed_tokens and lm_head.",
       { module: name },
     )
   }

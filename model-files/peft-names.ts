@@ -11,8 +11,8 @@ export interface PeftTensorName {
 
 export interface GgufTarget {
   readonly tensor: string
-  /** Whose heads its rows are permuted by, if any. */
-  readonly rotary: 'q' | 'kv' | undefined
+  /** The heads that its rows are permuted by, if any: those of which block, queries or keys and values. */
+  readonly rotary: { readonly block: number; readonly heads: 'query' | 'keyValue' } | undefined
 }
 
 const prefix = 'base_model.model.'
@@ -40,9 +40,9 @@ function reasonAgainst(name: string): string {
 }
 
 const blockModule = /^model\.layers\.(0|[1-9]\d{0,3})\.(.+)$/
-const blockTargets = new Map<string, readonly [name: string, rotary?: 'q' | 'kv']>([
-  ['self_attn.q_proj', ['attn_q', 'q']],
-  ['self_attn.k_proj', ['attn_k', 'kv']],
+const blockTargets = new Map<string, readonly [name: string, heads?: 'query' | 'keyValue']>([
+  ['self_attn.q_proj', ['attn_q', 'query']],
+  ['self_attn.k_proj', ['attn_k', 'keyValue']],
   ['self_attn.v_proj', ['attn_v']],
   ['self_attn.o_proj', ['attn_output']],
   ['mlp.gate_proj', ['ffn_gate']],
@@ -63,7 +63,11 @@ const foreignModules = /(^|\.)(qkv_proj|gate_up_proj|query_key_value|c_attn|Wqkv
 export function llamaTarget(module: string): GgufTarget {
   const block = blockModule.exec(module)
   const target = block && blockTargets.get(block[2]!)
-  if (block && target) return { tensor: `blk.${block[1]}.${target[0]}.weight`, rotary: target[1] }
+  if (block && target) {
+    const [name, heads] = target
+    const rotary = heads && { block: Number(block[1]), heads }
+    return { tensor: `blk.${block[1]}.${name}.weight`, rotary }
+  }
   const other = otherTargets.get(module)
   if (other !== undefined) return { tensor: other, rotary: undefined }
   if (foreignModules.test(module)) {
