@@ -1,7 +1,7 @@
 // Random access to bytes that may be a file of many gigabytes or a few bytes in memory. Readers of hostile formats go through this, so that
 // a length that a file merely claims is compared with the bytes that are there before anything is allocated.
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
-import { MeshError } from '../protocol/index.ts'
+import { bytesEqual, MeshError } from '../protocol/index.ts'
 
 export interface ByteSource {
   /** Bytes in all. */
@@ -21,6 +21,12 @@ export function memorySource(bytes: Uint8Array): ByteSource {
       return bytes.subarray(offset, offset + length)
     },
   }
+}
+
+/** Whether the source holds exactly `expected` from `offset` on. */
+export function bytesEqualAt(source: ByteSource, offset: number, expected: Uint8Array): boolean {
+  if (offset + expected.length > source.size) return false
+  return bytesEqual(source.read(offset, expected.length), expected)
 }
 
 /** Opens a regular file for reading. Throws `not-found`, or `bad-input` for folders, devices and files that may not be read. */

@@ -280,7 +280,7 @@ class HeaderCursor {
   /** Refuses a claimed number of bytes that the file cannot hold, before anything is read. */
   claim(bytes: number, what: string): void {
     if (bytes <= this.#end - this.position) return
-    if (this.position + bytes > this.#source.size) throw malformed(`${what} is cut off by the end of the file`)
+    if (this.position + bytes > this.#source.size) throw malformed(`the file ends inside ${what}`)
     throw malformed(`its metadata and tensor infos take more than ${this.#maxBytes} bytes`)
   }
 

@@ -4,9 +4,12 @@
 // file is a MeshError with a precise sentence, never a crash.
 // Must never run native code on a model file, touch the network, or decide by a file's name.
 // It is a leaf beside protocol/ and imports nothing else of ours.
+export * from './adapter-pairs.ts'
+export * from './adapter-validator.ts'
 export * from './base-info.ts'
 export * from './byte-source.ts'
 export * from './file-digest.ts'
 export * from './gguf-format.ts'
 export * from './gguf-reader.ts'
 export * from './gguf-writer.ts'
+export * from './inspect.ts'
