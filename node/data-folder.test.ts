@@ -5,7 +5,7 @@ import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { chooseDataRoot, openDataFolder, readToken } from './data-folder.ts'
-import { temporaryFolder } from './temporary-folder.ts'
+import { temporaryFolder } from './testing/temporary-folder.ts'
 
 const since = Date.UTC(2026, 0, 2)
 const clock = (): number => since
@@ -109,7 +109,7 @@ async function modeOf(path: string): Promise<number> {
 }
 
 function startHolder(root: string): ChildProcess {
-  return fork(new URL('./hold-data-folder.fixture.ts', import.meta.url), [root, String(since)], { execArgv: [] })
+  return fork(new URL('./testing/hold-data-folder.ts', import.meta.url), [root, String(since)], { execArgv: [] })
 }
 
 async function holdInAnotherProcess(root: string): Promise<AsyncDisposable & { child: ChildProcess }> {

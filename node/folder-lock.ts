@@ -28,6 +28,11 @@ export interface FolderLock extends AsyncDisposable {
   announce(url: string): Promise<void>
 }
 
+/** Who a `data-folder-in-use` error names. */
+export function holderOf(error: MeshError): Holder | undefined {
+  return holderSchema.safeParse(error.details['holder']).data
+}
+
 /** Takes the lock or throws `data-folder-in-use` with the holder in its details. */
 export async function acquireFolderLock(root: string, command: string, clock: () => number): Promise<FolderLock> {
   const database = await lockOrRefuse(root)

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { createRecord, encodeBody, noPrevious, readDevicesItem, verifyRecord } from '../protocol/index.ts'
 import { createKeys, hasKeys, loadKeys, readIdentity } from './keys.ts'
 import { openSecret, saltBytes, sealSecret } from './sealed-secret.ts'
-import { temporaryFolder } from './temporary-folder.ts'
+import { temporaryFolder } from './testing/temporary-folder.ts'
 
 const clock = (): number => 1_767_312_000_000
 const random = (bytes: number): Uint8Array => new Uint8Array(randomBytes(bytes))

@@ -2,7 +2,7 @@ import { chmod, readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { requirePrivate, writePrivateFile } from './private-file.ts'
-import { temporaryFolder } from './temporary-folder.ts'
+import { temporaryFolder } from './testing/temporary-folder.ts'
 
 test('a private file has mode 0600 and leaves no temporary file', async () => {
   await using folder = await temporaryFolder()

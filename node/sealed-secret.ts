@@ -113,7 +113,7 @@ export function openSecret(text: SecretText, passphrase: string | undefined, pat
   if (passphrase === undefined) {
     throw new MeshError(
       'bad-passphrase',
-      'The keys are protected: set LORA_MESH_PASSPHRASE, or answer the prompt on a terminal.',
+      'The keys are protected: set LORA_MESH_PASSPHRASE to their passphrase, then try again.',
       { path },
     )
   }

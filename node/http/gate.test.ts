@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { rawRequest } from './raw-request.ts'
+import { rawRequest } from '../testing/raw-request.ts'
 import { route } from './route.ts'
 import { serveHttp } from './serve.ts'
 import type { HttpServer } from './serve.ts'

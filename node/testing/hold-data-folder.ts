@@ -1,6 +1,6 @@
 // For data-folder.test.ts: a process that holds a data folder until it is killed, or reports why it could not.
-import { isMeshError } from '../protocol/index.ts'
-import { openDataFolder } from './data-folder.ts'
+import { isMeshError } from '../../protocol/index.ts'
+import { openDataFolder } from '../data-folder.ts'
 
 const [root = '', since = '0'] = process.argv.slice(2)
 try {

@@ -1,0 +1,35 @@
+import { randomBytes } from 'node:crypto'
+import { openDataFolder } from '../../data-folder.ts'
+import { createKeys, hasKeys, readIdentity } from '../../keys.ts'
+import { command } from '../command.ts'
+
+export const initCommand = command({
+  name: 'init',
+  summary: 'Make an identity and a data folder for it',
+  description:
+    'The identity is printed: others name you by it. Run again, it only prints it.\nWith LORA_MESH_PASSPHRASE set the key files are encrypted with it, and every later command needs it too.',
+  positionals: '',
+  minPositionals: 0,
+  maxPositionals: 0,
+  options: {},
+  examples: ['lora-mesh init', 'lora-mesh init --data /srv/mesh --json'],
+  async run({ dataRoot }) {
+    await using folder = await openDataFolder(dataRoot, 'init', Date.now)
+    const created = !(await hasKeys(folder.paths.keys))
+    if (created) {
+      await createKeys(folder.paths.keys, {
+        clock: Date.now,
+        random: (bytes) => new Uint8Array(randomBytes(bytes)),
+        passphrase: process.env['LORA_MESH_PASSPHRASE'],
+      })
+    }
+    const identity = await readIdentity(folder.paths.keys)
+    const next = 'Next: lora-mesh base add MODEL.gguf'
+    return {
+      json: { identity, data: dataRoot, created },
+      text: created
+        ? `${identity}\nKeys and data are in ${dataRoot}. Keep a copy of its folder "keys" in a safe place.\n${next}`
+        : identity,
+    }
+  },
+})

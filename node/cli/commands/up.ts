@@ -1,0 +1,111 @@
+import { once } from 'node:events'
+import { MeshError } from '../../../protocol/index.ts'
+import { overrideNetwork, readConfig, splitEndpoint } from '../../config.ts'
+import type { Config } from '../../config.ts'
+import { openDataFolder } from '../../data-folder.ts'
+import { jsonText } from '../../json-text.ts'
+import { loadKeys, readIdentity } from '../../keys.ts'
+import { dataPaths } from '../../data-folder.ts'
+import { startNode } from '../../start-node.ts'
+import { command } from '../command.ts'
+import type { OptionSpec, OptionValues } from '../command.ts'
+
+const switchOff = (what: string) => ({ type: 'boolean', hidden: true, summary: `Without ${what}` }) as const
+
+const options = {
+  host: { type: 'string', value: 'H', summary: 'Loopback address of the HTTP API (default 127.0.0.1)' },
+  port: {
+    type: 'string',
+    value: 'N',
+    summary: 'Port of the HTTP API (default 4747, or any free one if that is taken)',
+  },
+  'bootstrap-dht': { type: 'string', multiple: true, value: 'H:P', summary: 'BitTorrent DHT node to start from' },
+  'bootstrap-hyperdht': { type: 'string', multiple: true, value: 'H:P', summary: 'Hyperswarm DHT node to start from' },
+  'torrent-port': { type: 'string', value: 'N', summary: 'TCP port for BitTorrent peers (default: any free one)' },
+  'dht-port': { type: 'string', value: 'N', summary: 'UDP port of the BitTorrent DHT (default: any free one)' },
+  'upload-limit': { type: 'string', value: 'BYTES', summary: 'Most bytes sent per second (default: no limit)' },
+  'download-limit': { type: 'string', value: 'BYTES', summary: 'Most bytes received per second (default: no limit)' },
+  'no-exchange': switchOff('the exchange of logs'),
+  'no-bep5': switchOff('peers from the BitTorrent DHT'),
+  'no-bep44': switchOff('pointers in the BitTorrent DHT'),
+  'no-tcp': switchOff('BitTorrent over plain TCP'),
+  'no-noise': switchOff('BitTorrent over encrypted streams'),
+} as const satisfies Record<string, OptionSpec>
+
+export const upCommand = command({
+  name: 'up',
+  summary: 'Run the node until Ctrl-C: find, seed, and answer other commands',
+  positionals: '',
+  minPositionals: 0,
+  maxPositionals: 0,
+  options,
+  examples: [
+    'lora-mesh up',
+    'lora-mesh up --port 4800 --upload-limit 1000000',
+    'lora-mesh up --bootstrap-dht 192.0.2.7:6881 --bootstrap-hyperdht 192.0.2.7:49737',
+  ],
+  async run({ options: given, dataRoot, terminal, signal }) {
+    const { keys: keyFolder } = dataPaths(dataRoot)
+    await readIdentity(keyFolder)
+    await using folder = await openDataFolder(dataRoot, 'up', Date.now)
+    const config = withFlags(await readConfig(folder.paths.config), given)
+    const keys = await loadKeys(keyFolder, process.env['LORA_MESH_PASSPHRASE'])
+    await using running = await startNode({ folder, config, keys, clock: Date.now, log: terminal.say, daemon: true })
+    const ready = {
+      ready: true,
+      url: running.url,
+      identity: keys.identity,
+      pid: process.pid,
+      ports: { api: running.port },
+    }
+    if (terminal.json) terminal.print(jsonText(ready))
+    else terminal.print(`${keys.identity}\nThe node answers at ${running.url}. Ctrl-C stops it.`)
+    if (!signal.aborted) await once(signal, 'abort')
+    return undefined
+  },
+})
+
+function withFlags(config: Config, given: OptionValues<typeof options>): Config {
+  const network = overrideNetwork(config, {
+    bootstrapDht: endpoints('bootstrap-dht', given['bootstrap-dht']),
+    bootstrapHyperdht: endpoints('bootstrap-hyperdht', given['bootstrap-hyperdht']),
+    torrentPort: wholeNumber('torrent-port', given['torrent-port'], 65_535),
+    dhtPort: wholeNumber('dht-port', given['dht-port'], 65_535),
+    uploadBytesPerSecond: wholeNumber('upload-limit', given['upload-limit'], Number.MAX_SAFE_INTEGER),
+    downloadBytesPerSecond: wholeNumber('download-limit', given['download-limit'], Number.MAX_SAFE_INTEGER),
+    exchange: given['no-exchange'] ? false : undefined,
+    bep5: given['no-bep5'] ? false : undefined,
+    bep44: given['no-bep44'] ? false : undefined,
+    tcp: given['no-tcp'] ? false : undefined,
+    noise: given['no-noise'] ? false : undefined,
+  })
+  const port = wholeNumber('port', given.port, 65_535)
+  return {
+    ...network,
+    api: { host: given.host ?? config.api.host, ...(port === undefined ? pick(config) : { port }) },
+  }
+}
+
+function pick(config: Config): { port?: number } {
+  return config.api.port === undefined ? {} : { port: config.api.port }
+}
+
+function endpoints(option: string, values: readonly string[]): string[] | undefined {
+  for (const value of values) {
+    if (splitEndpoint(value) === undefined) {
+      throw new MeshError(
+        'usage',
+        `--${option} ${value}: write HOST:PORT, such as 192.0.2.7:6881 or [2001:db8::7]:6881.`,
+      )
+    }
+  }
+  return values.length === 0 ? undefined : [...values]
+}
+
+function wholeNumber(option: string, text: string | undefined, largest: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (!(value <= largest))
+    throw new MeshError('usage', `--${option} ${text}: write a whole number from 0 to ${largest}.`)
+  return value
+}

@@ -1,0 +1,86 @@
+// The node behind a command. There is one path: a command is a client of the node's HTTP API. A running daemon answers it; without one
+// the same node is started in this process for the command's life.
+import { setTimeout as wait } from 'node:timers/promises'
+import { isMeshError } from '../../protocol/index.ts'
+import type { MeshError } from '../../protocol/index.ts'
+import { readConfig } from '../config.ts'
+import { openDataFolder, dataPaths, readToken } from '../data-folder.ts'
+import { holderOf } from '../folder-lock.ts'
+import { httpClient } from '../http/index.ts'
+import type { HttpClient } from '../http/index.ts'
+import { loadKeys, readIdentity } from '../keys.ts'
+import { startNode } from '../start-node.ts'
+
+/** How long a daemon may take from its lock to its address, or a finishing command to leave. */
+const HANDOVER_MS = 20_000
+const POLL_MS = 50
+
+export interface Connection extends AsyncDisposable {
+  readonly client: HttpClient
+}
+
+export interface ConnectOptions {
+  readonly root: string
+  /** For whoever finds the folder locked. */
+  readonly command: string
+  readonly passphrase: string | undefined
+  readonly signal: AbortSignal
+  readonly clock: () => number
+  readonly log: (line: string) => void
+}
+
+/** Throws `not-initialised` before anything is created. */
+export async function connectNode(options: ConnectOptions): Promise<Connection> {
+  await readIdentity(dataPaths(options.root).keys)
+  const deadline = performance.now() + HANDOVER_MS
+  for (;;) {
+    const connection = await tryConnect(options, performance.now() > deadline)
+    if (connection !== undefined) return connection
+    await wait(POLL_MS, undefined, { signal: options.signal }).catch(() => options.signal.throwIfAborted())
+  }
+}
+
+async function tryConnect(options: ConnectOptions, last: boolean): Promise<Connection | undefined> {
+  try {
+    return await startForCommand(options)
+  } catch (error) {
+    if (!isMeshError(error, 'data-folder-in-use')) throw error
+    const client = await daemonClient(options, error)
+    if (client !== undefined) return { client, async [Symbol.asyncDispose]() {} }
+    if (last) throw error
+    return undefined
+  }
+}
+
+async function startForCommand({ root, command, passphrase, clock, log }: ConnectOptions): Promise<Connection> {
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.use(await openDataFolder(root, command, clock))
+  const config = await readConfig(folder.paths.config)
+  const keys = await loadKeys(folder.paths.keys, passphrase)
+  // Any free port: the preferred one is the daemon's.
+  const node = stack.use(await startNode({ folder, config, keys, clock, log, daemon: false }))
+  const held = stack.move()
+  return {
+    client: httpClient(node.url, folder.token),
+    async [Symbol.asyncDispose]() {
+      // Another command may have found this node and still be at work in it.
+      await node.drain()
+      await held[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Undefined while the holder is starting or leaving. */
+async function daemonClient({ root, signal }: ConnectOptions, error: MeshError): Promise<HttpClient | undefined> {
+  const url = holderOf(error)?.url
+  const token = url === undefined ? undefined : await readToken(root)
+  if (url === undefined || token === undefined) return undefined
+  const client = httpClient(url, token)
+  try {
+    await client.call('GET', '/v1/status', {}, { signal })
+    return client
+  } catch (failure) {
+    if (isMeshError(failure, 'not-reachable') || isMeshError(failure, 'stopping')) return undefined
+    throw failure
+  }
+}

@@ -1,0 +1,116 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { isMeshError } from '../../protocol/index.ts'
+import { command } from './command.ts'
+import { commands } from './command-table.ts'
+import { parseCommandLine } from './parse-command-line.ts'
+
+const table = [
+  command({
+    name: 'base add',
+    summary: 'Adds a base',
+    positionals: 'FILE',
+    minPositionals: 1,
+    maxPositionals: 1,
+    options: {
+      label: { type: 'string', value: 'TEXT', summary: 'How it is called' },
+      note: { type: 'string', multiple: true, summary: 'Notes' },
+      force: { type: 'boolean', summary: 'Really' },
+      out: { type: 'string', short: 'o', value: 'FILE', summary: 'Where to' },
+    },
+    examples: [],
+    run: async () => undefined,
+  }),
+  command({
+    name: 'ls',
+    summary: 'Lists',
+    positionals: '',
+    minPositionals: 0,
+    maxPositionals: 0,
+    options: {},
+    examples: [],
+    run: async () => undefined,
+  }),
+]
+
+function usageOf(line: string): string {
+  try {
+    parseCommandLine(line.split(' ').filter(Boolean), table)
+    return 'accepted'
+  } catch (error) {
+    return isMeshError(error, 'usage') ? error.message : String(error)
+  }
+}
+
+test('options may stand anywhere, absent ones have their empty value', () => {
+  const call = parseCommandLine(
+    ['base', 'add', '--note', 'a', 'x.gguf', '--note=b', '-o', 'y', '--json', '--data', '/d'],
+    table,
+  )
+  expect(call).toMatchObject({
+    command: { name: 'base add' },
+    positionals: ['x.gguf'],
+    options: { label: undefined, note: ['a', 'b'], force: false, out: 'y' },
+    json: true,
+    data: '/d',
+  })
+})
+
+test('after -- everything is an argument', () => {
+  expect(parseCommandLine(['base', 'add', '--', '--force'], table)).toMatchObject({
+    positionals: ['--force'],
+    options: { force: false },
+  })
+})
+
+test.each([
+  ['bse add x', 'Did you mean `lora-mesh base add`?'],
+  ['base ad x', 'Did you mean `lora-mesh base add`?'],
+  ['base', 'There are lora-mesh base add.'],
+  ['sl', 'Did you mean `lora-mesh ls`?'],
+  ['base add x --lable y', 'Did you mean `--label`?'],
+  ['base add x --zzzzzz', '"--zzzzzz" is not an option'],
+  ['base add', 'needs FILE'],
+  ['base add x y', 'one argument too many'],
+  ['ls y', 'takes no arguments'],
+  ['base add x --label', '--label needs a value: --label TEXT'],
+  ['base add x --label=', '--label needs a value'],
+  ['base add x --force=yes', '--force takes no value'],
+  ['base add x --__proto__ y', 'is not an option'],
+])('"%s" is answered with: %s', (line, part) => {
+  expect(usageOf(line)).toContain(part)
+})
+
+test('help is asked for in every usual way, and then nothing else is required', () => {
+  for (const line of ['', 'help', '--help', '-h']) {
+    expect(parseCommandLine(line.split(' ').filter(Boolean), table)).toEqual({ command: undefined, show: 'help' })
+  }
+  for (const line of ['base add --help', 'base add -h', 'help base add']) {
+    expect(parseCommandLine(line.split(' '), table)).toMatchObject({ command: { name: 'base add' }, help: true })
+  }
+})
+
+test('no words make the parser fail with anything but a usage error', () => {
+  const word = fc.oneof(
+    fc.string(),
+    fc.constantFrom(
+      ...commands.flatMap(({ name }) => name.split(' ')),
+      '--json',
+      '--data',
+      '--',
+      '-',
+      '-x',
+      '--help',
+      '--no-json',
+    ),
+  )
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 6 }), (words) => {
+      try {
+        parseCommandLine(words, commands)
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'usage' })
+      }
+    }),
+  )
+})
