@@ -5,6 +5,14 @@
 // engine.ts talks to engine-child/ (the only code that imports node-llama-cpp); compose.ts, probe.ts and score-text.ts only use the engine.
 export { createEngine } from './engine.ts'
 export type { EngineOptions } from './engine.ts'
+export { bakedDtype, createComposer } from './compose.ts'
+export type { ComposedPersona, ComposeJob, Composer, StackMember } from './compose.ts'
+export { evaluateSuite, parseSuite } from './evaluate-suite.ts'
+export type { SuiteItem, SuiteResult } from './evaluate-suite.ts'
+export { checkProbe, makeProbe } from './probe.ts'
+export type { Probe, ProbeResult } from './probe.ts'
+export { nllOfPassages, nllOfText, parsePassages } from './score-text.ts'
+export type { Passage } from './score-text.ts'
 export type * from './ports.ts'
 export type {
   BaseInfo,

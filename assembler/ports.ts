@@ -17,12 +17,16 @@ export interface ScaledAdapter extends ModelFile {
 
 export type BakedDtype = 'f32' | 'f16' | 'q8_0'
 
-/** Folds several adapters into one file, exactly (model-files). Writes `out`; the caller renames it. */
+/**
+ * Folds several adapters into one file, exactly: concatenated ranks, scale * alpha / rank folded into B (model-files).
+ * Writes `out` in full or not at all; the same job gives the same bytes. Throws `rank-limit` above rank 512.
+ */
 export type Bake = (job: {
   readonly base: string
   readonly adapters: readonly { readonly path: string; readonly scale: number }[]
   readonly dtype: BakedDtype
   readonly out: string
+  readonly signal?: AbortSignal
 }) => Promise<{ readonly sha256: string; readonly rank: number; readonly bytes: number }>
 
 export type EngineState = ChildState | { readonly kind: 'not-started' }

@@ -39,6 +39,8 @@ async function scoreOne(
       tokens: tokens.length,
     })
   }
+  // The last token is only predicted, never evaluated, and has to be one all the same.
+  base.checkTokens(tokens)
   let sum = 0
   const first = tokens.length - 1 - predicted
   await forEachDistribution(base, adapters, tokens.slice(0, -1), first, longest, (position, distribution) => {
