@@ -23,6 +23,12 @@ const forbidden: readonly [what: string, pattern: RegExp][] = [
     new RegExp(`\\b${anyOf('iss|ue', 'tick|et', 'fix|es', 'clos|es', 'p|r', 'pu|ll')} #?\\d+\\b(?!%)`, 'i'),
   ],
   ['work without an owner', new RegExp(`\\b${anyOf('TO|DO', 'FIX|ME', 'XX|X')}\\b(?!\\([\\w.-]+\\))`)],
+  [
+    'a rule switched off without a reason',
+    new RegExp(
+      `${anyOf('ox|lint', 'es|lint')}-disable(?!.* -- \\S)|@ts-${anyOf('ig|nore', 'no|check')}|@ts-${anyOf('expect-err|or')}\\s*$`,
+    ),
+  ],
   ['a secret', new RegExp(`${anyOf('PRIV|ATE KEY')}-----|\\b(?:npm|gh[pousr])_[A-Za-z0-9]{36}\\b`)],
 ]
 
@@ -51,6 +57,12 @@ describe('a line is told what is wrong with it', () => {
     ['an issue number', 'fixes iss|ue 12'],
     ['an issue number', 'clos|es #7'],
     ['work without an owner', '// TO|DO: later'],
+    [
+      'a rule switched off without a reason',
+      new RegExp(
+        `${anyOf('ox|lint', 'es|lint')}-disable(?!.* -- \\S)|@ts-${anyOf('ig|nore', 'no|check')}|@ts-${anyOf('expect-err|or')}\\s*$`,
+      ),
+    ],
     ['a secret', '-----BEGIN PRIV|ATE KEY-----'],
   ])('%s', (what, barred) => {
     const line = unbarred([barred])
@@ -60,6 +72,7 @@ describe('a line is told what is wrong with it', () => {
   test.each([
     "import { kit } from './wo|rk/kit.ts'",
     '// TO|DO(maria): later',
+    '// ox|lint-disable-next-line no-console -- the demo prints',
     'const colour = "#123456"',
     'GET ${base}/ro|ot/page',
     'the iss|ue is that 3 peers vote',
