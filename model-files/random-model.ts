@@ -1,0 +1,211 @@
+// Model files made of random numbers: valid in every respect, good for nothing but tests and measurements, and of any size.
+// The same options give the same bytes. llama.cpp loads them; what they say is noise.
+import { MeshError } from '../protocol/index.ts'
+import type { AdapterBase } from './adapter-validator.ts'
+import { elementCount, ggmlTypes } from './gguf-format.ts'
+import type { GgufValue } from './gguf-format.ts'
+import { writeGguf, writeGgufFile } from './gguf-writer.ts'
+import type { GgufContent, WrittenFile } from './gguf-writer.ts'
+import { encodeTensor } from './tensor-dtypes.ts'
+import type { TensorDtype } from './tensor-dtypes.ts'
+
+export interface RandomBaseOptions {
+  readonly layers?: number
+  /** A multiple of `heads`, and with dtype Q8_0 of 32. */
+  readonly width?: number
+  readonly heads?: number
+  /** Divides `heads`. */
+  readonly kvHeads?: number
+  readonly feedForward?: number
+  /** At least 260: three control tokens, 256 bytes, and one piece. */
+  readonly vocabulary?: number
+  readonly contextLength?: number
+  readonly rngSeed?: number
+  /** Of the matrices; norms are always F32. */
+  readonly dtype?: TensorDtype
+  /** Leave output.weight out. */
+  readonly tied?: boolean
+  readonly name?: string
+}
+
+export interface RandomAdapterOptions {
+  readonly rank?: number
+  readonly rngSeed?: number
+  /** Module names; all that the base's blocks have if absent. */
+  readonly targets?: readonly string[]
+  readonly dtype?: TensorDtype
+  readonly alpha?: number
+}
+
+/** A llama-architecture base with an SPM tokenizer of byte tokens and letters; llama.cpp aborts on vocabularies without byte tokens. */
+export async function randomBase(options: RandomBaseOptions, path: string): Promise<WrittenFile> {
+  return await writeGgufFile(path, randomBaseContent(options))
+}
+
+/** Like `randomBase`, in memory: for small ones. */
+export function randomBaseBytes(options: RandomBaseOptions = {}): Uint8Array<ArrayBuffer> {
+  return inMemory(randomBaseContent(options))
+}
+
+/**
+ * A LoRA adapter that fits the base. Its size is the sum over blocks and targets of rank * (in + out) numbers: rank 400 on two blocks of
+ * width 1024 and feed-forward 2816 makes 64 MB of F32.
+ */
+export async function randomAdapter(
+  base: AdapterBase,
+  options: RandomAdapterOptions,
+  path: string,
+): Promise<WrittenFile> {
+  return await writeGgufFile(path, randomAdapterContent(base, options))
+}
+
+/** Like `randomAdapter`, in memory: for small ones. */
+export function randomAdapterBytes(base: AdapterBase, options: RandomAdapterOptions = {}): Uint8Array<ArrayBuffer> {
+  return inMemory(randomAdapterContent(base, options))
+}
+
+type Content = GgufContent<Iterable<Uint8Array>>
+
+interface RandomTensor {
+  readonly name: string
+  readonly dtype: TensorDtype
+  readonly shape: readonly number[]
+  /** Numbers are even between centre - spread and centre + spread. */
+  readonly centre: number
+  readonly spread: number
+}
+
+function randomBaseContent(options: RandomBaseOptions): Content {
+  const { layers = 2, width = 64, heads = 4, kvHeads = heads, feedForward = width * 2 } = options
+  const { vocabulary = 320, contextLength = 512, rngSeed = 1, dtype = 'F32', tied = false } = options
+  if (width % heads !== 0 || heads % kvHeads !== 0 || vocabulary < 260) {
+    throw new Error(`impossible base: width ${width}, heads ${heads}, kvHeads ${kvHeads}, vocabulary ${vocabulary}`)
+  }
+  const matrix = (name: string, input: number, output: number): RandomTensor => {
+    return { name: `${name}.weight`, dtype, shape: [input, output], centre: 0, spread: Math.sqrt(3 / input) }
+  }
+  const norm = (name: string): RandomTensor => {
+    return { name: `${name}.weight`, dtype: 'F32', shape: [width], centre: 1, spread: 0.25 }
+  }
+  const kvWidth = (width / heads) * kvHeads
+  const blocks = Array.from({ length: layers }, (_, block) => [
+    norm(`blk.${block}.attn_norm`),
+    matrix(`blk.${block}.attn_q`, width, width),
+    matrix(`blk.${block}.attn_k`, width, kvWidth),
+    matrix(`blk.${block}.attn_v`, width, kvWidth),
+    matrix(`blk.${block}.attn_output`, width, width),
+    norm(`blk.${block}.ffn_norm`),
+    matrix(`blk.${block}.ffn_gate`, width, feedForward),
+    matrix(`blk.${block}.ffn_up`, width, feedForward),
+    matrix(`blk.${block}.ffn_down`, feedForward, width),
+  ])
+  const output = tied ? [] : [matrix('output', width, vocabulary)]
+  const metadata: [string, GgufValue][] = [
+    ['general.architecture', { type: 'string', value: 'llama' }],
+    ['general.type', { type: 'string', value: 'model' }],
+    ['general.name', { type: 'string', value: options.name ?? `random ${rngSeed}` }],
+    ['llama.context_length', { type: 'uint32', value: contextLength }],
+    ['llama.embedding_length', { type: 'uint32', value: width }],
+    ['llama.block_count', { type: 'uint32', value: layers }],
+    ['llama.feed_forward_length', { type: 'uint32', value: feedForward }],
+    ['llama.attention.head_count', { type: 'uint32', value: heads }],
+    ['llama.attention.head_count_kv', { type: 'uint32', value: kvHeads }],
+    ['llama.attention.layer_norm_rms_epsilon', { type: 'float32', value: Math.fround(1e-5) }],
+    ['llama.rope.dimension_count', { type: 'uint32', value: width / heads }],
+    ['llama.rope.freq_base', { type: 'float32', value: 10_000 }],
+    ['llama.vocab_size', { type: 'uint32', value: vocabulary }],
+    ...tokenizerMetadata(vocabulary),
+  ]
+  const tensors = [matrix('token_embd', width, vocabulary), ...blocks.flat(), norm('output_norm'), ...output]
+  return contentOf(metadata, tensors, rngSeed)
+}
+
+function randomAdapterContent(base: AdapterBase, options: RandomAdapterOptions): Content {
+  const { rank = 8, rngSeed = 1, dtype = 'F32', alpha = 2 * rank, targets } = options
+  const tensors: RandomTensor[] = []
+  for (const [name, { shape }] of base.tensors) {
+    const module = /^blk\.\d+\.([a-z0-9_]+)\.weight$/.exec(name)?.[1]
+    const [input, output] = shape
+    if (module === undefined || input === undefined || output === undefined || shape.length !== 2) continue
+    if (targets !== undefined && !targets.includes(module)) continue
+    tensors.push({ name: `${name}.lora_a`, dtype, shape: [input, rank], centre: 0, spread: Math.sqrt(3 / input) })
+    tensors.push({ name: `${name}.lora_b`, dtype, shape: [rank, output], centre: 0, spread: 0.2 / Math.sqrt(rank) })
+  }
+  if (tensors.length === 0) throw new MeshError('bad-input', 'The base has none of the modules asked for.', { targets })
+  tensors.sort((one, other) => (one.name < other.name ? -1 : 1))
+  const metadata: [string, GgufValue][] = [
+    ['general.type', { type: 'string', value: 'adapter' }],
+    ['general.architecture', { type: 'string', value: base.architecture }],
+    ['adapter.type', { type: 'string', value: 'lora' }],
+    ['adapter.lora.alpha', { type: 'float32', value: Math.fround(alpha) }],
+  ]
+  return contentOf(metadata, tensors, rngSeed)
+}
+
+/** Token types: 1 normal, 2 unknown, 3 control, 6 byte. */
+function tokenizerMetadata(vocabulary: number): [string, GgufValue][] {
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)
+  const pieces = Array.from({ length: vocabulary - 259 }, (_, index) => (index === 0 ? '\u2581' : letters(index - 1)))
+  const tokens = ['<unk>', '<s>', '</s>', ...bytes, ...pieces]
+  const types = [2, 3, 3, ...bytes.map(() => 6), ...pieces.map(() => 1)]
+  // SentencePiece merges the pair with the highest score first.
+  const scores = tokens.map((_, id) => (id < 259 ? 0 : 259 - id))
+  return [
+    ['tokenizer.ggml.model', { type: 'string', value: 'llama' }],
+    ['tokenizer.ggml.tokens', { type: 'array', itemType: 'string', value: tokens }],
+    ['tokenizer.ggml.scores', { type: 'array', itemType: 'float32', value: scores }],
+    ['tokenizer.ggml.token_type', { type: 'array', itemType: 'int32', value: types }],
+    ['tokenizer.ggml.bos_token_id', { type: 'uint32', value: 1 }],
+    ['tokenizer.ggml.eos_token_id', { type: 'uint32', value: 2 }],
+    ['tokenizer.ggml.unknown_token_id', { type: 'uint32', value: 0 }],
+    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: true }],
+    ['tokenizer.ggml.add_space_prefix', { type: 'bool', value: true }],
+  ]
+}
+
+/** 0 -> a, 25 -> z, 26 -> aa, 27 -> ab ... */
+function letters(index: number): string {
+  const last = String.fromCharCode(97 + (index % 26))
+  return index < 26 ? last : letters(Math.floor(index / 26) - 1) + last
+}
+
+function contentOf(metadata: [string, GgufValue][], tensors: readonly RandomTensor[], rngSeed: number): Content {
+  return {
+    metadata,
+    tensors: tensors.map((tensor, index) => ({
+      name: tensor.name,
+      type: ggmlTypes[tensor.dtype],
+      shape: tensor.shape,
+      data: { [Symbol.iterator]: () => randomChunks(tensor, rngSeed, index) },
+    })),
+  }
+}
+
+/** A multiple of every block size. */
+const chunkElements = 2 ** 18
+
+function* randomChunks(tensor: RandomTensor, rngSeed: number, index: number): Generator<Uint8Array> {
+  const next = randomNumbers(rngSeed, index)
+  const total = elementCount(tensor.shape)
+  for (let done = 0; done < total; done += chunkElements) {
+    const values = new Float32Array(Math.min(chunkElements, total - done))
+    for (let i = 0; i < values.length; i++) values[i] = tensor.centre + tensor.spread * next()
+    yield tensor.dtype === 'F32' ? new Uint8Array(values.buffer) : encodeTensor(tensor.dtype, values)
+  }
+}
+
+/** Even numbers from -1 (included) to 1, a different sequence for each pair of seed and stream (mulberry32 after mixing both). */
+function randomNumbers(rngSeed: number, stream: number): () => number {
+  let state = Math.imul(rngSeed, 0x85eb_ca6b) ^ Math.imul(stream + 1, 0xc2b2_ae35)
+  return () => {
+    state = (state + 0x6d2b_79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) | 0) / 2 ** 31
+  }
+}
+
+function inMemory(content: Content): Uint8Array<ArrayBuffer> {
+  const tensors = content.tensors.map((tensor) => ({ ...tensor, data: Buffer.concat([...tensor.data]) }))
+  return writeGguf({ metadata: content.metadata, tensors })
+}
