@@ -1,10 +1,18 @@
 // All commands, in the order of the help. A later part adds a row here and a file in commands/.
 import type { Command } from './command.ts'
 import type { CommandGroup } from './help.ts'
+import { bakeCommand } from './commands/bake.ts'
+import { evalCommand } from './commands/eval.ts'
+import { importCommand } from './commands/import.ts'
 import { initCommand } from './commands/init.ts'
+import { inspectCommand } from './commands/inspect.ts'
+import { nllCommand } from './commands/nll.ts'
 import { upCommand } from './commands/up.ts'
 
-const table: readonly (readonly [group: string, members: readonly Command[]])[] = [['Start', [initCommand, upCommand]]]
+const table: readonly (readonly [group: string, members: readonly Command[]])[] = [
+  ['Start', [initCommand, upCommand]],
+  ['Model files (no node needed)', [inspectCommand, importCommand, bakeCommand, nllCommand, evalCommand]],
+]
 
 export const commands: readonly Command[] = table.flatMap(([, members]) => members)
 
