@@ -26,7 +26,7 @@ describe('plain Node', () => {
   test('runs the command line', async () => {
     const help = await run(['node/cli/main.ts', '--help'])
     expect(help).toMatchObject({ code: 0, stderr: '' })
-    expect(help.stdout).toContain('lora-mesh request')
+    expect(help.stdout).toContain('Usage: lora-mesh')
     expect(await run(['node/cli/main.ts', '--version'])).toMatchObject({ code: 0, stderr: '' })
   })
 

@@ -44,7 +44,7 @@ async function installAndUse(): Promise<number> {
   writeFileSync(text, 'Once upon a time there was a little girl.')
   const uses: [args: string[], expected: RegExp][] = [
     [['--version'], new RegExp(version.replaceAll('.', '\\.'))],
-    [['--help'], /lora-mesh request/],
+    [['--help'], /Usage: lora-mesh/],
     [['init', '--data', data, '--json'], /"identity":\s*"[a-z2-7]{52}"/],
   ]
   if (kit.present) {

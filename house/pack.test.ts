@@ -107,7 +107,7 @@ describe('the program of the package', () => {
     const env = { PATH: process.env['PATH'] ?? '', HOME: folder }
     const help = await runProgram(process.execPath, [bin, '--help'], { cwd: folder, env })
     expect(help).toMatchObject({ code: 0, stderr: '' })
-    expect(help.stdout).toContain('lora-mesh request')
+    expect(help.stdout).toContain('Usage: lora-mesh')
     const version = await runProgram(process.execPath, [bin, '--version'], { cwd: folder, env })
     expect(version).toMatchObject({ code: 0, stderr: '' })
     expect(version.stdout.trim()).toContain(manifest.version)
