@@ -23,6 +23,8 @@ async function answer(job: LlamaJob): Promise<LlamaReply> {
       const context = await model.createContext({
         contextSize,
         threads: 1,
+        // llama.cpp's flash attention on the CPU rounds to F16 inside: two equal computations then differ by up to 3e-2 in a log-probability.
+        flashAttention: false,
         lora: {
           adapters: run.adapters.map(({ path, scale }) => ({ filePath: path, scale })),
           onLoadProgress: () => {},
