@@ -1,0 +1,342 @@
+// Talks to peers: greets, finds shared topics, hands over genesis blocks and records, passes on what it keeps (peers of a topic form a
+// star, so whatever is kept is passed on), and asks who serves a torrent. Peers that break the protocol are let go, and after three
+// times not let in for an hour.
+import { limits, MeshError, openGenesis, toHex, bytesEqual, wireVersions } from '../protocol/index.ts'
+import type { OpenedGenesis, SignedRecord, WireMessage, WireMessageOf } from '../protocol/index.ts'
+import type { Communities } from './communities.ts'
+import { ExchangePeer } from './exchange-peer.ts'
+import type { LogKey } from './log-key.ts'
+import { LogSync } from './log-sync.ts'
+import type { LogSyncHooks } from './log-sync.ts'
+import type { LogStore, LogSummary } from './log-store.ts'
+import type { Clock, ExchangeNetwork, PeerChannel, ServesTorrent } from './ports.ts'
+import { SeedQuestions } from './seed-questions.ts'
+import type { SeedAnswer } from './seed-questions.ts'
+import type { StoragePolicy } from './storage-policy.ts'
+
+const peersMax = 256
+const strikesMax = 3
+const strikeLifetimeMs = 3_600_000
+const strikesRemembered = 1_024
+const headsPerMessage = 512
+/** Leaves room for the message around the records. */
+const recordBytesPerMessage = limits.frameMaxBytes - 16 * 1024
+
+export interface PeerView {
+  readonly id: string
+  readonly agent: string
+  /** In hex. */
+  readonly sharedTopics: readonly string[]
+  readonly transferKey: Uint8Array | undefined
+}
+
+export interface ExchangeOptions {
+  readonly network: ExchangeNetwork
+  readonly store: LogStore
+  readonly communities: Communities
+  readonly policy: StoragePolicy
+  readonly clock: Clock
+  /** Program and version, for display. */
+  readonly agent: string
+  readonly servesTorrent: ServesTorrent
+  readonly isOwn: (key: LogKey) => boolean
+  readonly onStored: LogSyncHooks['onStored']
+  readonly onInSync: LogSyncHooks['onInSync']
+  readonly onGenesis: (genesis: OpenedGenesis) => void
+  readonly onPeersChanged: () => void
+  /** A peer broke the protocol. */
+  readonly onBroken: (peer: string, error: MeshError) => void
+  /** This node could not store what it received. */
+  readonly onFailure: (error: MeshError) => void
+}
+
+export class Exchange implements AsyncDisposable {
+  readonly #options: ExchangeOptions
+  readonly #sync: LogSync
+  readonly #seeds: SeedQuestions
+  readonly #peers = new Set<ExchangePeer>()
+  readonly #running = new Set<Promise<void>>()
+  readonly #joined = new Map<string, { readonly topic: Uint8Array; readonly membership: Promise<AsyncDisposable> }>()
+  readonly #strikes = new Map<string, { count: number; since: number }>()
+  readonly #stopListening: () => void
+  #transferKey: Uint8Array | undefined
+  #closing = false
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options
+    this.#sync = new LogSync(options.store, options.policy, options.clock, {
+      onStored: options.onStored,
+      onInSync: options.onInSync,
+      onBroken: (peer, error) => this.#break(peer, error),
+    })
+    this.#seeds = new SeedQuestions(options.clock, () => [...this.#peers].filter(({ ready }) => ready))
+    this.#stopListening = options.network.onPeer((channel) => this.#meet(channel))
+  }
+
+  /** Meets peers on a topic from now on. Resolves once this node can be found there. */
+  async join(topic: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const name = toHex(topic)
+    let joined = this.#joined.get(name)
+    if (joined === undefined) {
+      if (this.#joined.size >= limits.topicsPerPeerMax) {
+        throw new MeshError('bad-input', `A node can be on at most ${limits.topicsPerPeerMax} topics at a time.`)
+      }
+      joined = { topic, membership: this.#options.network.join(topic, signal) }
+      this.#joined.set(name, joined)
+      for (const peer of this.#peers) this.#sendTopics(peer)
+      for (const peer of this.#peers) this.#share(peer)
+    }
+    try {
+      await joined.membership
+    } catch (error) {
+      this.#joined.delete(name)
+      throw error
+    }
+  }
+
+  get topicsLeft(): number {
+    return limits.topicsPerPeerMax - this.#joined.size
+  }
+
+  /** Tells peers about new records or a new fork of a log. */
+  announce(key: LogKey): void {
+    for (const peer of this.#peers) {
+      const topic = [...peer.sharedTopics].find((name) => this.#options.policy.isUnder(key, name))
+      if (topic !== undefined) peer.send(() => this.#headMessage(peer, topic, key))
+    }
+  }
+
+  /** After a community's genesis became known, or the user asked for a capability: what was no use before may be wanted now. */
+  reconsider(topic: Uint8Array): void {
+    const name = toHex(topic)
+    for (const peer of this.#peers) if (peer.sharedTopics.has(name)) this.#sendAllHeads(peer, name)
+    this.#sync.reconsider(name)
+  }
+
+  askSeeds(infohashes: readonly Uint8Array[], signal: AbortSignal): AsyncIterable<SeedAnswer> {
+    return this.#seeds.ask(infohashes, signal)
+  }
+
+  peers(): PeerView[] {
+    return [...this.#peers]
+      .filter(({ ready }) => ready)
+      .map(({ id, agent, sharedTopics, transferKey }) => ({ id, agent, sharedTopics: [...sharedTopics], transferKey }))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true
+    this.#stopListening()
+    await Promise.all([...this.#peers].map((peer) => peer.dismiss('this node is stopping')))
+    const memberships = await Promise.allSettled([...this.#joined.values()].map(({ membership }) => membership))
+    await Promise.all(
+      memberships.map((result) => (result.status === 'fulfilled' ? result.value[Symbol.asyncDispose]() : undefined)),
+    )
+    await Promise.all(this.#running)
+  }
+
+  #meet(channel: PeerChannel): void {
+    if (this.#closing || this.#peers.size >= peersMax || this.#isBanned(channel.id)) {
+      channel.close('not let in')
+      return
+    }
+    const peer = new ExchangePeer(channel, this.#options.clock, {
+      onReady: (peer) => this.#ready(peer),
+      onMessage: (peer, message) => this.#handle(peer, message),
+      onClosed: (peer, _reason, broken) => this.#gone(peer, broken),
+    })
+    this.#peers.add(peer)
+    const running = this.#greet(peer).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+  }
+
+  async #greet(peer: ExchangePeer): Promise<void> {
+    // Asked anew for every peer: a restarted transport has a new key.
+    this.#transferKey = await this.#options.network.transferKey.catch(() => undefined)
+    const hello = { type: 'hello/1' as const, versions: [...wireVersions], agent: this.#options.agent }
+    await peer.run(this.#transferKey === undefined ? hello : { ...hello, transferKey: this.#transferKey })
+  }
+
+  #ready(peer: ExchangePeer): void {
+    this.#sendTopics(peer)
+    this.#seeds.peerReady(peer)
+    this.#options.onPeersChanged()
+  }
+
+  #gone(peer: ExchangePeer, broken: MeshError | undefined): void {
+    this.#peers.delete(peer)
+    this.#sync.gone(peer)
+    // A full disk here is not the peer's fault.
+    if (broken?.blame === 'self') this.#options.onFailure(broken)
+    else if (broken !== undefined) this.#strike(peer.id, broken)
+    this.#options.onPeersChanged()
+  }
+
+  /** Throws what is wrong with the message. */
+  #handle(peer: ExchangePeer, message: WireMessage): void {
+    switch (message.type) {
+      case 'topics/1':
+        peer.topics = new Set(message.topics.map(toHex))
+        this.#share(peer)
+        return
+      case 'want-seeds/1': {
+        const infohashes = message.infohashes.filter(this.#options.servesTorrent)
+        peer.send(() => ({ type: 'have-seeds/1', infohashes }))
+        return
+      }
+      case 'have-seeds/1':
+        this.#seeds.answered(peer, message)
+        return
+      case 'hello/1':
+      case 'goodbye/1':
+        return
+      default: {
+        // Two sides may learn at different times that a topic is shared no more: that is nobody's fault.
+        const topic = toHex(message.topic)
+        if (peer.sharedTopics.has(topic)) this.#handleShared(peer, topic, message)
+      }
+    }
+  }
+
+  #handleShared(peer: ExchangePeer, topic: string, message: Extract<WireMessage, { topic: Uint8Array }>): void {
+    switch (message.type) {
+      case 'want-genesis/1': {
+        const sealed = this.#options.communities.byTopic(topic)?.genesis?.sealed
+        if (sealed !== undefined) peer.send(() => ({ type: 'genesis/1', topic: message.topic, sealed }))
+        return
+      }
+      case 'genesis/1':
+        this.#takeGenesis(topic, message.sealed)
+        return
+      case 'heads/1':
+        this.#sync.heard(peer, topic, message)
+        this.#wantGenesis(peer, topic)
+        return
+      case 'records/1':
+        this.#sync.received(peer, message)
+        return
+      case 'want-records/1':
+        peer.send(() => this.#recordsMessage(topic, message))
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  #takeGenesis(topic: string, sealed: Uint8Array): void {
+    const community = this.#options.communities.byTopic(topic)
+    if (community === undefined || community.genesis !== undefined) return
+    const genesis = openGenesis(sealed)
+    if (!bytesEqual(genesis.id, community.id)) {
+      throw new MeshError('bad-signature', 'This genesis is not the one that the community link names.')
+    }
+    this.#options.onGenesis(genesis)
+  }
+
+  #sendTopics(peer: ExchangePeer): void {
+    if (!peer.ready) return
+    peer.send(() => ({ type: 'topics/1', topics: [...this.#joined.values()].map(({ topic }) => topic) }))
+  }
+
+  /** Brings the shared topics up to date, and starts talking about new ones. */
+  #share(peer: ExchangePeer): void {
+    if (!peer.ready) return
+    for (const name of peer.sharedTopics) if (!peer.topics.has(name)) peer.sharedTopics.delete(name)
+    for (const name of peer.topics) {
+      if (!this.#joined.has(name) || peer.sharedTopics.has(name)) continue
+      peer.sharedTopics.add(name)
+      this.#wantGenesis(peer, name)
+      this.#sendAllHeads(peer, name)
+    }
+    this.#options.onPeersChanged()
+  }
+
+  #wantGenesis(peer: ExchangePeer, topicName: string): void {
+    const community = this.#options.communities.byTopic(topicName)
+    if (community === undefined || community.genesis !== undefined) return
+    peer.send(() =>
+      this.#options.communities.byTopic(topicName)?.genesis === undefined
+        ? { type: 'want-genesis/1', topic: community.topic }
+        : undefined,
+    )
+  }
+
+  #sendAllHeads(peer: ExchangePeer, topicName: string): void {
+    const topic = this.#joined.get(topicName)?.topic
+    if (topic === undefined) return
+    const keys = this.#options.policy.logsUnder(topicName)
+    for (let i = 0; i < keys.length; i += headsPerMessage) {
+      const part = keys.slice(i, i + headsPerMessage)
+      peer.send(() => ({ type: 'heads/1', topic, logs: part.flatMap((key) => this.#headsOf(key)) }))
+    }
+  }
+
+  #headMessage(peer: ExchangePeer, topicName: string, key: LogKey): WireMessage | undefined {
+    const topic = this.#joined.get(topicName)?.topic
+    const summary = this.#options.store.summary(key)
+    if (topic === undefined || summary === undefined || this.#sync.holds(peer, summary)) return undefined
+    return { type: 'heads/1', topic, logs: this.#headsOf(key) }
+  }
+
+  /** One head; the two that prove it where the author forked: whatever follows is void, and not passed on. */
+  #headsOf(key: LogKey): WireMessageOf<'heads/1'>['logs'] {
+    const summary = this.#options.store.summary(key)
+    if (summary === undefined || summary.length === 0) return []
+    const proof = this.#options.store.forkProof(key)
+    if (proof === undefined) return [{ ...summary.key, length: summary.length, head: summary.head }]
+    return proof.map(({ id }) => ({ ...summary.key, length: forkLength(summary), head: id }))
+  }
+
+  #recordsMessage(topicName: string, wanted: WireMessageOf<'want-records/1'>): WireMessage {
+    const { topic, scope, author, device, from } = wanted
+    const key = { scope, author, device }
+    const records: SignedRecord[] = []
+    if (this.#options.policy.isUnder(key, topicName)) {
+      if (this.#options.isOwn(key)) this.#options.store.markShared(key)
+      records.push(...this.#servedRecords(key, from, wanted.to))
+    }
+    return { type: 'records/1', topic, ...key, from, records }
+  }
+
+  #servedRecords(key: LogKey, from: number, to: number): SignedRecord[] {
+    const summary = this.#options.store.summary(key)
+    if (summary === undefined) return []
+    const end = Math.min(to, from + limits.recordsPerMessageMax - 1, forkLength(summary))
+    const records = this.#options.store.records(key, from, end, recordBytesPerMessage)
+    const served = records.map(({ envelope, body }) => ({ envelope, body }))
+    const proof = this.#options.store.forkProof(key)
+    const lastServed = from + records.length - 1
+    if (proof === undefined || summary.forkedAt !== lastServed) return served
+    const other = proof.find(({ id }) => !bytesEqual(id, records.at(-1)!.id))!
+    const room =
+      recordBytesPerMessage - records.reduce((sum, { envelope, body }) => sum + envelope.length + body.length, 0)
+    if (records.length > 1 && other.envelope.length + other.body.length > room) return served
+    return [...served, { envelope: other.envelope, body: other.body }]
+  }
+
+  #break(peer: ExchangePeer, error: MeshError): void {
+    this.#strike(peer.id, error)
+    void peer.dismiss(error.message)
+  }
+
+  #strike(id: string, error: MeshError): void {
+    const now = this.#options.clock.now()
+    const strike = this.#strikes.get(id)
+    this.#strikes.delete(id)
+    const current = strike !== undefined && now - strike.since < strikeLifetimeMs ? strike : { count: 0, since: now }
+    this.#strikes.set(id, { count: current.count + 1, since: now })
+    const oldest = this.#strikes.keys().next().value
+    if (this.#strikes.size > strikesRemembered && oldest !== undefined) this.#strikes.delete(oldest)
+    this.#options.onBroken(id, error)
+  }
+
+  #isBanned(id: string): boolean {
+    const strike = this.#strikes.get(id)
+    return (
+      strike !== undefined && strike.count >= strikesMax && this.#options.clock.now() - strike.since < strikeLifetimeMs
+    )
+  }
+}
+
+function forkLength(summary: LogSummary): number {
+  return Math.min(summary.length, (summary.forkedAt ?? summary.length) + 1)
+}

@@ -1,0 +1,192 @@
+// What a community's records add up to: a pure function of its genesis and the records, so that every node that holds the same records
+// computes the same state, whatever the order in which they came.
+import semver from 'semver'
+import { bytesEqual, compareBytes, encodeObject, taggedId, toHex } from '../protocol/index.ts'
+import type { CommunityRole, OpenedGenesis, SignedManifest } from '../protocol/index.ts'
+import { compareLogs } from './record-effects.ts'
+import type { JobEffect, LogView } from './record-effects.ts'
+
+export interface FoldedRelease {
+  readonly release: SignedManifest
+  readonly infohash: Uint8Array
+  /** Public, or for this community only. */
+  readonly scope: string
+  /** The record that announced it: its log and position. */
+  readonly announcedAt: { readonly device: Uint8Array; readonly index: number }
+  /** Why its publisher no longer recommends it. */
+  readonly withdrawn: string | undefined
+}
+
+/** A second release under a name, version and base that the publisher had used before. It has no effect but to be shown. */
+export interface NameConflict {
+  readonly publisher: Uint8Array
+  readonly name: string
+  readonly version: string
+  readonly owner: Uint8Array
+  readonly refused: Uint8Array
+}
+
+export interface FoldedJob {
+  /** Record id. */
+  readonly id: Uint8Array
+  readonly author: Uint8Array
+  readonly time: number
+  readonly job: JobEffect
+}
+
+/** Where an author signed two different records at one position. */
+export interface FoldedFork {
+  readonly scope: string
+  readonly device: Uint8Array
+  readonly index: number
+}
+
+/** What one author's logs add up to. */
+export interface AuthorPart {
+  readonly author: Uint8Array
+  readonly releases: readonly FoldedRelease[]
+  readonly conflicts: readonly NameConflict[]
+  readonly jobs: readonly FoldedJob[]
+  readonly forks: readonly FoldedFork[]
+  /** Names the part: two nodes with the same records of this author compute the same 32 bytes. */
+  readonly hash: Uint8Array
+}
+
+export interface FoldedMember {
+  readonly identity: Uint8Array
+  readonly role: CommunityRole
+}
+
+export interface CommunityState {
+  readonly id: Uint8Array
+  readonly name: string
+  /** Sorted by identity. */
+  readonly members: readonly FoldedMember[]
+  /** Those of members, in the order of the members. */
+  readonly parts: readonly AuthorPart[]
+  /** 32 bytes. */
+  readonly stateHash: Uint8Array
+}
+
+/** `logs` may hold those of others and of other scopes; they have no effect. */
+export function foldCommunity(genesis: OpenedGenesis, logs: readonly LogView[]): CommunityState {
+  const scope = toHex(genesis.id)
+  const byAuthor = Map.groupBy(
+    logs.filter((log) => log.key.scope === 'public' || log.key.scope === scope),
+    (log) => toHex(log.key.author),
+  )
+  return joinParts(genesis, (author) => foldAuthor(author, byAuthor.get(toHex(author)) ?? []))
+}
+
+/** The state from the parts of the members; lets a caller keep the parts that did not change. */
+export function joinParts(genesis: OpenedGenesis, partOf: (author: Uint8Array) => AuthorPart): CommunityState {
+  const members = genesis.genesis.members
+  const parts = members.map(({ identity }) => partOf(identity))
+  const stateHash = taggedId(
+    'state',
+    encodeObject({
+      community: genesis.id,
+      members: members.map(({ identity, role }, i) => [identity, role, parts[i]!.hash]),
+    }),
+  )
+  return { id: genesis.id, name: genesis.genesis.name, members, parts, stateHash }
+}
+
+/** Folds the logs of one author. A publisher speaks for itself only: its releases, its withdrawals of them, its jobs. */
+export function foldAuthor(author: Uint8Array, logs: readonly LogView[]): AuthorPart {
+  const sorted = logs.toSorted(compareLogs)
+  const withdrawn = new Map<string, string>()
+  const releases = new Map<string, FoldedRelease>()
+  const owners = new Map<string, Uint8Array>()
+  const conflicts = new Map<string, NameConflict>()
+  const jobs: FoldedJob[] = []
+  for (const log of sorted) {
+    for (const { id, index, time, effect } of log.entries) {
+      if (effect.kind === 'withdrawal') {
+        const release = toHex(effect.release)
+        if (!withdrawn.has(release)) withdrawn.set(release, effect.reason)
+      } else if (effect.kind === 'job') jobs.push({ id, author, time, job: effect.job })
+      else if (effect.kind === 'release') {
+        const { manifest, releaseId } = effect.release
+        const nameKey = releaseNameKey(manifest.name, manifest.version, manifest.base.id)
+        const owner = owners.get(nameKey)
+        if (owner === undefined) {
+          owners.set(nameKey, releaseId)
+          releases.set(toHex(releaseId), {
+            release: effect.release,
+            infohash: effect.infohash,
+            scope: log.key.scope,
+            announcedAt: { device: log.key.device, index },
+            withdrawn: undefined,
+          })
+        } else if (!bytesEqual(owner, releaseId)) {
+          const { name, version } = manifest
+          conflicts.set(toHex(releaseId), { publisher: author, name, version, owner, refused: releaseId })
+        }
+      }
+    }
+  }
+  return finishPart(author, sorted, { releases, withdrawn, conflicts, jobs })
+}
+
+/** One text per (name, version, base id) of a publisher. Names and versions hold no spaces. */
+export function releaseNameKey(name: string, version: string, baseId: Uint8Array): string {
+  return `${name} ${version} ${toHex(baseId)}`
+}
+
+function finishPart(
+  author: Uint8Array,
+  logs: readonly LogView[],
+  found: {
+    readonly releases: ReadonlyMap<string, FoldedRelease>
+    readonly withdrawn: ReadonlyMap<string, string>
+    readonly conflicts: ReadonlyMap<string, NameConflict>
+    readonly jobs: readonly FoldedJob[]
+  },
+): AuthorPart {
+  const releases = [...found.releases]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([id, release]) => ({ ...release, withdrawn: found.withdrawn.get(id) }))
+  const conflicts = [...found.conflicts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, conflict]) => conflict)
+  const jobs = found.jobs.toSorted((a, b) => compareBytes(a.id, b.id))
+  const forks = logs.flatMap(({ key, forkedAt }) =>
+    forkedAt === undefined ? [] : [{ scope: key.scope, device: key.device, index: forkedAt }],
+  )
+  const hash = taggedId(
+    'state',
+    encodeObject({
+      author,
+      releases: releases.map(({ release, infohash, scope, withdrawn }) => [
+        release.releaseId,
+        infohash,
+        scope,
+        withdrawn === undefined ? [] : [withdrawn],
+      ]),
+      conflicts: conflicts.map(({ refused }) => refused),
+      jobs: jobs.map(({ id }) => id),
+      forks: forks.map(({ scope, device, index }) => [scope, device, index]),
+    }),
+  )
+  return { author, releases, conflicts, jobs, forks, hash }
+}
+
+/**
+ * What a bare name means in the smallest community: the highest release of its members for this base by semver, pre-releases and
+ * withdrawn ones left out; of equals the one with the smallest release id.
+ */
+export function resolveBareName(state: CommunityState, name: string, baseId: Uint8Array): FoldedRelease | undefined {
+  const candidates = state.parts
+    .flatMap((part) => part.releases)
+    .filter(
+      ({ release: { manifest }, withdrawn }) =>
+        manifest.name === name &&
+        bytesEqual(manifest.base.id, baseId) &&
+        withdrawn === undefined &&
+        semver.prerelease(manifest.version) === null,
+    )
+  return candidates.toSorted(
+    (a, b) =>
+      semver.compare(b.release.manifest.version, a.release.manifest.version) ||
+      compareBytes(a.release.releaseId, b.release.releaseId),
+  )[0]
+}

@@ -1,0 +1,18 @@
+// What is known and decided: everybody's logs in SQLite, their exchange with peers, and what they add up to (communities, catalogue,
+// wanted jobs). Peers' records are hostile until verified; each is verified once, before it is stored.
+// node/create-node.ts opens it and wires the network; the CLI and the HTTP API read it.
+// It must never sign on top of a log that may be longer elsewhere, store what strangers say unasked, let arrival order change a fold, or
+// fetch release bytes: an infohash is all it knows of them.
+export * from './clock.ts'
+export * from './open-registry.ts'
+export * from './ports.ts'
+export { MemoryMesh, MemoryNode } from './memory-exchange.ts'
+export type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
+export type { PeerView } from './exchange.ts'
+export type { AuthorPart, CommunityState, FoldedRelease, NameConflict } from './fold-community.ts'
+export type { JobDraft, JobPreview, WantedJob } from './jobs.ts'
+export type { LogKey } from './log-key.ts'
+export { offlineWarning } from './own-logs.ts'
+export type { AppendResult, PendingAction, PendingReason } from './own-logs.ts'
+export type { PointerKey, SeenPointer } from './pointers.ts'
+export type { SeedAnswer } from './seed-questions.ts'

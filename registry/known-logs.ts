@@ -1,0 +1,89 @@
+// The meaning of every record on disk, kept in memory and brought up to date record by record; each author's part of each community's
+// fold is computed once and again only when one of that author's logs changes.
+import { toHex, verifyRecord } from '../protocol/index.ts'
+import type { OpenedGenesis, VerifiedRecord } from '../protocol/index.ts'
+import { foldAuthor, joinParts } from './fold-community.ts'
+import type { AuthorPart, CommunityState } from './fold-community.ts'
+import { logKeyOf, logKeyText } from './log-key.ts'
+import type { LogKey } from './log-key.ts'
+import type { LogStore } from './log-store.ts'
+import { readEntry } from './record-effects.ts'
+import type { LogEntry, LogView } from './record-effects.ts'
+
+interface KnownLog {
+  readonly key: LogKey
+  readonly entries: LogEntry[]
+  forkedAt: number | undefined
+}
+
+export class KnownLogs {
+  /** Author in hex -> that author's logs by name. */
+  readonly #byAuthor = new Map<string, Map<string, KnownLog>>()
+  readonly #parts = new Map<string, Map<string, AuthorPart>>()
+
+  constructor(store: LogStore) {
+    for (const { key, length, forkedAt } of store.summaries()) {
+      const log = this.#log(key)
+      log.forkedAt = forkedAt
+      // Records are checked again when they are read: a damaged file must not speak for anybody.
+      for (const record of store.records(key, 0, forkedAt ?? length)) log.entries.push(readEntry(verifyRecord(record)))
+    }
+  }
+
+  appended(record: VerifiedRecord): void {
+    const log = this.#log(record.fields)
+    if (log.forkedAt === undefined) log.entries.push(readEntry(record))
+    this.#parts.delete(toHex(record.fields.author))
+  }
+
+  forked(key: LogKey, index: number): void {
+    const log = this.#log(key)
+    log.forkedAt = index
+    log.entries.length = Math.min(log.entries.length, index)
+    this.#parts.delete(toHex(key.author))
+  }
+
+  /** Hex. */
+  authors(): Iterable<string> {
+    return this.#byAuthor.keys()
+  }
+
+  logsOf(author: Uint8Array): LogView[] {
+    return [...(this.#byAuthor.get(toHex(author))?.values() ?? [])]
+  }
+
+  log(key: LogKey): LogView | undefined {
+    return this.#byAuthor.get(toHex(key.author))?.get(logKeyText(key))
+  }
+
+  /** What an author's public logs, and those for `scope`, add up to. */
+  part(author: Uint8Array, scope: string): AuthorPart {
+    const name = toHex(author)
+    let parts = this.#parts.get(name)
+    if (parts === undefined) this.#parts.set(name, (parts = new Map<string, AuthorPart>()))
+    let part = parts.get(scope)
+    if (part === undefined) {
+      const logs = this.logsOf(author).filter((log) => log.key.scope === 'public' || log.key.scope === scope)
+      parts.set(scope, (part = foldAuthor(author, logs)))
+    }
+    return part
+  }
+
+  state(genesis: OpenedGenesis): CommunityState {
+    const scope = toHex(genesis.id)
+    return joinParts(genesis, (author) => this.part(author, scope))
+  }
+
+  #log(key: LogKey): KnownLog {
+    const author = toHex(key.author)
+    let logs = this.#byAuthor.get(author)
+    if (logs === undefined) this.#byAuthor.set(author, (logs = new Map<string, KnownLog>()))
+    const name = logKeyText(key)
+    let log = logs.get(name)
+    if (log === undefined) {
+      log = { key: logKeyOf(key), entries: [], forkedAt: undefined }
+      logs.set(name, log)
+    }
+    return log
+  }
+}

@@ -1,0 +1,497 @@
+// The registry as the rest of the node sees it: one object over the store, the folds and the exchange.
+import {
+  bytesEqual,
+  communityIdOfLink,
+  communityLink,
+  createGenesis,
+  defaultRules,
+  encodeBody,
+  isMeshError,
+  limits,
+  MeshError,
+  toHex,
+} from '../protocol/index.ts'
+import type {
+  Author,
+  CommunityRole,
+  Genesis,
+  OpenedGenesis,
+  Scope,
+  SignedManifest,
+  VerifiedRecord,
+} from '../protocol/index.ts'
+import { Catalogue } from './catalogue.ts'
+import type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
+import { Communities } from './communities.ts'
+import type { Community } from './communities.ts'
+import { Database } from './database.ts'
+import { Exchange } from './exchange.ts'
+import type { PeerView } from './exchange.ts'
+import { resolveBareName } from './fold-community.ts'
+import type { CommunityState, FoldedRelease } from './fold-community.ts'
+import { previewJob, wantedJobs } from './jobs.ts'
+import type { JobDraft, JobPreview, WantedJob } from './jobs.ts'
+import { KnownLogs } from './known-logs.ts'
+import { logKeyOf } from './log-key.ts'
+import type { LogKey } from './log-key.ts'
+import { LogStore } from './log-store.ts'
+import type { OfferOutcome } from './log-store.ts'
+import { NotedReleases } from './noted-releases.ts'
+import { OwnLogs, waiting } from './own-logs.ts'
+import type { Action, AppendResult, PendingAction } from './own-logs.ts'
+import { Pointers } from './pointers.ts'
+import type { PointerKey, SeenPointer } from './pointers.ts'
+import type { Clock, ExchangeNetwork, RandomBytes, ServesTorrent } from './ports.ts'
+import { actionStands, bodySaid, releaseSaid } from './said-before.ts'
+import type { OwnHistory, SaidBefore } from './said-before.ts'
+import type { SeedAnswer } from './seed-questions.ts'
+import { capabilityInterest, StoragePolicy } from './storage-policy.ts'
+
+/** Own releases leave this many topics to communities and to what the user looks for. */
+const topicsKeptFree = 16
+
+export interface RegistryOptions {
+  /** The SQLite file, or `:memory:`. */
+  readonly path: string
+  readonly author: Author
+  readonly clock: Clock
+  readonly random: RandomBytes
+  /** Absent: nothing is exchanged; everything else works on what is known. */
+  readonly network?: ExchangeNetwork
+  readonly servesTorrent?: ServesTorrent
+  /** Signs at once instead of asking a peer first after a restart. */
+  readonly offline?: boolean
+  /** Program and version, shown to peers. */
+  readonly agent?: string
+  /** Refuses to grow beyond this. */
+  readonly maxBytes?: number
+}
+
+export type RegistryEvent =
+  | { readonly kind: 'records'; readonly key: LogKey; readonly count: number }
+  | { readonly kind: 'community'; readonly id: Uint8Array }
+  | { readonly kind: 'peers' }
+  | { readonly kind: 'pending' }
+  /** An author signed two records at one position of a log. */
+  | { readonly kind: 'fork'; readonly key: LogKey; readonly index: number; readonly own: boolean }
+  /** A peer broke the protocol and was let go. */
+  | { readonly kind: 'peer-broke-rules'; readonly peer: string; readonly error: MeshError }
+  | { readonly kind: 'storage-failed'; readonly error: MeshError }
+  /** Nobody can be met on some topic until the network is back. */
+  | { readonly kind: 'join-failed'; readonly error: MeshError }
+
+export type CommunityView = {
+  readonly id: Uint8Array
+  readonly link: string
+} & (
+  | {
+      readonly state: 'waiting-for-genesis'
+      readonly message: string
+    }
+  | {
+      readonly state: 'following'
+      readonly name: string
+      readonly members: readonly { readonly identity: Uint8Array; readonly role: CommunityRole }[]
+      /** This node's own role; a follower has none. */
+      readonly role: CommunityRole | undefined
+      readonly stateHash: Uint8Array
+    }
+)
+
+export interface NewCommunity {
+  readonly name: string
+  /** Founding members beside the creator, who is an admin. */
+  readonly members?: readonly { readonly identity: Uint8Array; readonly role?: CommunityRole }[]
+  readonly rules?: Genesis['rules']
+}
+
+export class Registry implements AsyncDisposable {
+  readonly #options: RegistryOptions
+  readonly #database: Database
+  readonly #store: LogStore
+  readonly #logs: KnownLogs
+  readonly #communities: Communities
+  readonly #noted: NotedReleases
+  readonly #pointers: Pointers
+  readonly #policy: StoragePolicy
+  readonly #own: OwnLogs
+  readonly #catalogue: Catalogue
+  readonly #exchange: Exchange | undefined
+  readonly #listeners = new Set<(event: RegistryEvent) => void>()
+
+  constructor(options: RegistryOptions) {
+    const { author, clock } = options
+    this.#options = options
+    this.#database = new Database(options)
+    this.#store = new LogStore(this.#database)
+    this.#logs = new KnownLogs(this.#store)
+    this.#communities = new Communities(this.#database)
+    this.#noted = new NotedReleases(this.#database)
+    this.#pointers = new Pointers(this.#database)
+    this.#policy = new StoragePolicy(this.#store, this.#logs, this.#communities, author.identity)
+    this.#catalogue = new Catalogue(this.#logs, this.#communities, this.#noted, author.identity)
+    this.#own = new OwnLogs(this.#database, this.#store, {
+      author,
+      clock,
+      offline: options.offline === true,
+      onAppended: (records) => this.#ownAppended(records),
+      stillStands: (action) => this.#stillStands(action),
+    })
+    this.#exchange = options.network && this.#openExchange(options.network)
+  }
+
+  /** Meets peers for everything followed and offered so far. Resolves once this node can be found; works without anybody there. */
+  async start(signal?: AbortSignal): Promise<void> {
+    const joining = this.#communities.all().map(({ topic }) => this.#meetOn(topic, signal))
+    await Promise.all([...joining, ...this.#offerOwnReleases(signal)])
+  }
+
+  // --- Communities
+
+  /** Founds a community, which this node follows from then on. Its link is how others follow it. */
+  createCommunity(founding: NewCommunity): CommunityView {
+    const { author, clock, random } = this.#options
+    const others = (founding.members ?? []).filter(({ identity }) => !bytesEqual(identity, author.identity))
+    const genesis = createGenesis(
+      {
+        format: 1,
+        name: founding.name,
+        rules: founding.rules ?? defaultRules,
+        members: [
+          { identity: author.identity, role: 'admin' },
+          ...others.map(({ identity, role }) => ({ identity, role: role ?? ('user' as const) })),
+        ],
+        createdAt: clock.now(),
+        nonce: random(16),
+      },
+      author,
+    )
+    const community = this.#learnGenesis(genesis)
+    void this.#meetOn(community.topic)
+    return this.#view(community)
+  }
+
+  /** Follows the community a link names. Needs nobody online: until its genesis arrives the view says so. */
+  followCommunity(link: string): CommunityView {
+    const community = this.#communities.follow(communityIdOfLink(link))
+    this.#catalogue.refreshAll()
+    this.#emit({ kind: 'community', id: community.id })
+    void this.#meetOn(community.topic)
+    return this.#view(community)
+  }
+
+  communities(): CommunityView[] {
+    return this.#communities.all().map((community) => this.#view(community))
+  }
+
+  /** What the community's records add up to. Throws `not-found` while it isn't followed or its genesis hasn't arrived. */
+  state(communityId: Uint8Array): CommunityState {
+    const genesis = this.#communities.byScope(toHex(communityId))?.genesis
+    if (genesis === undefined) {
+      throw new MeshError(
+        'not-found',
+        'This community is not known yet: follow it, and wait for a peer that has its genesis.',
+      )
+    }
+    return this.#logs.state(genesis)
+  }
+
+  resolveBareName(communityId: Uint8Array, name: string, baseId: Uint8Array): FoldedRelease | undefined {
+    return resolveBareName(this.state(communityId), name, baseId)
+  }
+
+  // --- Releases
+
+  /**
+   * Announces a release in the own public log, or in that of one community. Announcing the same release again changes nothing. Throws
+   * `version-taken` when the name, version and base already name another release, `bad-input` for somebody else's manifest.
+   */
+  publishRelease(release: SignedManifest, infohash: Uint8Array, scope: Scope = 'public'): AppendResult {
+    if (!bytesEqual(release.manifest.publisher, this.#options.author.identity)) {
+      throw new MeshError('bad-input', 'This manifest names another publisher; a node announces its own releases only.')
+    }
+    if (scope !== 'public') this.#requireMember(scope)
+    const before = releaseSaid(this.#history(), release)
+    if (before.kind === 'name-taken') {
+      const { name, version } = release.manifest
+      throw new MeshError(
+        'version-taken',
+        `You already published ${name}@${version} for this base as another release. Choose a higher version.`,
+        { name, version, owner: toHex(before.owner), refused: toHex(release.releaseId) },
+      )
+    }
+    const body = encodeBody('release/1', { sealedManifest: release.sealed, infohash })
+    return this.#appendOnce(before, { scope, type: 'release/1', body })
+  }
+
+  /** Tells everybody not to pick a release in new plans. Only its publisher's word counts. */
+  withdrawRelease(releaseId: Uint8Array, reason: string): AppendResult {
+    const entry = this.#catalogue.find(releaseId)
+    if (entry === undefined || !entry.own) {
+      throw new MeshError('not-found', 'This is not one of your releases. "lora-mesh ls" lists them.')
+    }
+    const body = encodeBody('withdrawal/1', { release: releaseId, reason })
+    const before = bodySaid(this.#history(), this.#own.key('public'), body)
+    return this.#appendOnce(before, { scope: 'public', type: 'withdrawal/1', body })
+  }
+
+  catalogue(options?: CatalogueOptions): CatalogueEntry[] {
+    return this.#catalogue.entries(options)
+  }
+
+  release(releaseId: Uint8Array): CatalogueEntry | undefined {
+    return this.#catalogue.find(releaseId)
+  }
+
+  /**
+   * Keeps a release that was found by name and not through its publisher's log; it counts as an outsider's unless its publisher is a
+   * member. Throws `version-taken` when that name, version and base belongs to another release.
+   */
+  noteRelease(release: SignedManifest, infohash: Uint8Array, source: string): CatalogueEntry {
+    const { publisher } = release.manifest
+    this.#catalogue.requireName(release)
+    this.#noted.note(release, infohash, source, this.#options.clock.now())
+    this.#catalogue.refreshAuthor(publisher)
+    return this.#catalogue.find(release.releaseId)!
+  }
+
+  /** Also collects what publishers outside the followed communities offer for a capability on a base, within a quota. */
+  seekCapability(name: string, baseId: Uint8Array): void {
+    const interest = capabilityInterest(name, baseId, true)
+    this.#policy.addInterest(interest)
+    void this.#meetOn(interest.topic)
+    this.#exchange?.reconsider(interest.topic)
+  }
+
+  pointer(key: PointerKey): SeenPointer | undefined {
+    return this.#pointers.get(key)
+  }
+
+  /** Throws `stale` when a newer pointer was seen before: nobody takes this node back in time. */
+  rememberPointer(key: PointerKey, item: SeenPointer): void {
+    this.#pointers.set(key, item)
+  }
+
+  /** Length of the own public log: the sequence number of pointers to its releases. */
+  publicLogLength(): number {
+    return this.#store.summary(this.#own.key('public'))?.length ?? 0
+  }
+
+  // --- Jobs
+
+  jobs(): WantedJob[] {
+    return wantedJobs(this.#logs, this.#communities, this.#options.author.identity)
+  }
+
+  /** Exactly what `postJob` would show to others. Nothing leaves the node. Throws `bad-input`. */
+  previewJob(draft: JobDraft): JobPreview {
+    return previewJob(draft, this.#options.author.identity, this.#options.random)
+  }
+
+  /** Posts a previewed job in a followed community. Posting the same preview again changes nothing. */
+  postJob(communityId: Uint8Array, preview: JobPreview): AppendResult {
+    const scope = toHex(communityId)
+    const community = this.#communities.byScope(scope)
+    if (community === undefined) throw new MeshError('not-found', 'Follow this community before posting a job in it.')
+    const key = this.#own.key(scope)
+    const role = this.#communities.roleOf(community, this.#options.author.identity)
+    const before = bodySaid(this.#history(), key, preview.bytes)
+    const length = this.#store.summary(key)?.length ?? 1
+    if (before.kind === 'no' && role === undefined && length >= limits.followerLogMaxRecords) {
+      throw new MeshError(
+        'quota-exceeded',
+        `A follower can post at most ${limits.followerLogMaxRecords - 1} jobs in a community; members keep no more. Ask an admin to make you a member.`,
+      )
+    }
+    return this.#appendOnce(before, { scope, type: 'job/1', body: preview.bytes })
+  }
+
+  // --- Signing
+
+  pending(): PendingAction[] {
+    return this.#own.pending()
+  }
+
+  /** Takes back an action that was not signed yet. Returns whether there was one. */
+  discardPending(id: number): boolean {
+    const found = this.#own.discard(id)
+    if (found) this.#emit({ kind: 'pending' })
+    return found
+  }
+
+  // --- Peers
+
+  peers(): PeerView[] {
+    return this.#exchange?.peers() ?? []
+  }
+
+  /** Which connected peers serve these torrents; goes on as peers come, and ends when the signal aborts. */
+  async *askSeeds(infohashes: readonly Uint8Array[], signal: AbortSignal): AsyncIterable<SeedAnswer> {
+    if (this.#exchange !== undefined) yield* this.#exchange.askSeeds(infohashes, signal)
+  }
+
+  onEvent(listener: (event: RegistryEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Waits until something holds, looking again after every event. Rejects with `aborted`. */
+  async until(holds: () => boolean, signal?: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const look = (): void => (holds() ? resolve() : undefined)
+    const abort = (): void => reject(new MeshError('aborted', 'Stopped waiting.'))
+    const stop = this.onEvent(look)
+    signal?.addEventListener('abort', abort)
+    try {
+      if (signal?.aborted === true) abort()
+      look()
+      await promise
+    } finally {
+      stop()
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#exchange?.[Symbol.asyncDispose]()
+    this.#database[Symbol.dispose]()
+  }
+
+  #openExchange(network: ExchangeNetwork): Exchange {
+    return new Exchange({
+      network,
+      store: this.#store,
+      communities: this.#communities,
+      policy: this.#policy,
+      clock: this.#options.clock,
+      agent: this.#options.agent ?? 'lora-mesh',
+      servesTorrent: this.#options.servesTorrent ?? (() => false),
+      isOwn: (key) => this.#own.isOwn(key),
+      onStored: (key, outcomes) => this.#stored(key, outcomes),
+      onInSync: (key) => this.#inSync(key),
+      onGenesis: (genesis) => this.#exchange?.reconsider(this.#learnGenesis(genesis).topic),
+      onPeersChanged: () => this.#emit({ kind: 'peers' }),
+      onBroken: (peer, error) => this.#emit({ kind: 'peer-broke-rules', peer, error }),
+      onFailure: (error) => this.#emit({ kind: 'storage-failed', error }),
+    })
+  }
+
+  #appendOnce(before: SaidBefore, action: Action): AppendResult {
+    if (before.kind === 'said') return { kind: 'appended', record: before.record }
+    if (before.kind === 'waits') return waiting(before.pending)
+    const result = this.#own.append(action)
+    if (result.kind === 'pending') this.#emit({ kind: 'pending' })
+    return result
+  }
+
+  #history(): OwnHistory {
+    return { self: this.#options.author.identity, logs: this.#logs, store: this.#store, pending: this.#own.pending() }
+  }
+
+  #requireMember(scope: Scope): void {
+    const community = this.#communities.byScope(scope)
+    if (community !== undefined && this.#communities.roleOf(community, this.#options.author.identity) !== undefined)
+      return
+    throw new MeshError(
+      'bad-input',
+      'Only members publish in a community. Publish for everyone, or ask to become a member.',
+    )
+  }
+
+  #view({ id, genesis }: Community): CommunityView {
+    const link = communityLink(id)
+    if (genesis === undefined) {
+      const message =
+        'Waiting for a peer that has this community: its name and members are not known yet. It will appear as soon as one is online.'
+      return { id, link, state: 'waiting-for-genesis', message }
+    }
+    const { name, members, stateHash } = this.#logs.state(genesis)
+    const role = members.find(({ identity }) => bytesEqual(identity, this.#options.author.identity))?.role
+    return { id, link, state: 'following', name, members, role, stateHash }
+  }
+
+  /** Joins in the background: what the user does must not wait for a network that may be down. */
+  #meetOn(topic: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return (
+      this.#exchange?.join(topic, signal).catch((error: unknown) => {
+        if (!isMeshError(error)) throw error
+        this.#emit({ kind: 'join-failed', error })
+      }) ?? Promise.resolve()
+    )
+  }
+
+  /** Own public releases are to be found under their capabilities, the newest first while there are topics left. */
+  #offerOwnReleases(signal?: AbortSignal): Promise<void>[] {
+    const joining: Promise<void>[] = []
+    const logs = this.#logs.logsOf(this.#options.author.identity).filter(({ key }) => key.scope === 'public')
+    for (const { effect } of logs.flatMap(({ entries }) => entries).toReversed()) {
+      if (effect.kind !== 'release') continue
+      const { capabilities, base } = effect.release.manifest
+      for (const { name } of capabilities) {
+        if (this.#exchange === undefined || this.#exchange.topicsLeft <= topicsKeptFree) return joining
+        const interest = capabilityInterest(name, base.id, false)
+        this.#policy.addInterest(interest)
+        joining.push(this.#meetOn(interest.topic, signal))
+      }
+    }
+    return joining
+  }
+
+  #ownAppended(records: readonly VerifiedRecord[]): void {
+    const [first] = records
+    if (first === undefined) return
+    this.#stored(
+      logKeyOf(first.fields),
+      records.map((record) => ({ kind: 'appended', record })),
+    )
+    if (records.some(({ fields }) => fields.type === 'release/1')) void Promise.all(this.#offerOwnReleases())
+  }
+
+  #stored(key: LogKey, outcomes: readonly OfferOutcome[]): void {
+    let count = 0
+    for (const outcome of outcomes) {
+      if (outcome.kind === 'appended') {
+        count++
+        this.#logs.appended(outcome.record)
+      } else if (outcome.kind === 'fork') this.#forked(key, outcome.index)
+    }
+    const forked = outcomes.some(({ kind }) => kind === 'fork')
+    if (count === 0 && !forked) return
+    this.#catalogue.refreshAuthor(key.author)
+    this.#exchange?.announce(key)
+    this.#emit({ kind: 'records', key, count })
+  }
+
+  #forked(key: LogKey, index: number): void {
+    this.#logs.forked(key, index)
+    const own = this.#own.isOwn(key)
+    if (own) this.#own.reportFork(key.scope)
+    this.#emit({ kind: 'fork', key, index, own })
+  }
+
+  #inSync(key: LogKey): void {
+    if (!this.#own.isOwn(key) || this.#own.standing(key.scope) !== 'unconfirmed') return
+    this.#own.confirm(key.scope)
+    this.#emit({ kind: 'pending' })
+  }
+
+  #stillStands(action: Action): 'yes' | 'done-already' | 'conflict' {
+    return actionStands(this.#history(), this.#own.key(action.scope), action)
+  }
+
+  #learnGenesis(genesis: OpenedGenesis): Community {
+    const community = this.#communities.learnGenesis(genesis)
+    this.#catalogue.refreshAll()
+    this.#emit({ kind: 'community', id: community.id })
+    return community
+  }
+
+  #emit(event: RegistryEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+}
+
+/** Opens the registry; `start` then meets peers. Throws `storage-failed` when the file can't be used. */
+export function openRegistry(options: RegistryOptions): Registry {
+  return new Registry(options)
+}

@@ -1,0 +1,171 @@
+// Valid defaults for tests: authors, releases, records, and whole meshes of registries in one process.
+import { createHash } from 'node:crypto'
+import {
+  createRecord,
+  encodeBody,
+  issueDeviceCertificate,
+  keyPairFromSeed,
+  noPrevious,
+  sha256,
+  signManifest,
+  utf8,
+} from '../../protocol/index.ts'
+import type { Author, Manifest, SignedManifest, VerifiedRecord } from '../../protocol/index.ts'
+import { systemClock } from '../clock.ts'
+import { MemoryMesh } from '../memory-exchange.ts'
+import type { MemoryNode } from '../memory-exchange.ts'
+import { openRegistry } from '../open-registry.ts'
+import type { Registry, RegistryOptions } from '../open-registry.ts'
+import type { RandomBytes } from '../ports.ts'
+
+export const baseA: Uint8Array = sha256(utf8('base A'))
+export const baseB: Uint8Array = sha256(utf8('base B'))
+export const testTime: number = Date.UTC(2026, 0, 1)
+
+/** The same name gives the same keys. */
+export function anAuthor(name: string, device = 'laptop'): Author {
+  const root = keyPairFromSeed(sha256(utf8(`root of ${name}`)))
+  const deviceKeys = keyPairFromSeed(sha256(utf8(`${device} of ${name}`)))
+  return {
+    identity: root.publicKey,
+    device: deviceKeys,
+    certificate: issueDeviceCertificate(root, deviceKeys.publicKey, testTime),
+  }
+}
+
+export interface ReleaseFacts {
+  readonly name?: string
+  readonly version?: string
+  readonly baseId?: Uint8Array
+  readonly summary?: string
+  readonly capability?: string
+}
+
+export function aManifest(author: Author, facts: ReleaseFacts = {}): Manifest {
+  const name = facts.name ?? 'recipes'
+  return {
+    schema: 1,
+    name,
+    version: facts.version ?? '1.0.0',
+    publisher: author.identity,
+    base: { id: facts.baseId ?? baseA, tokenizer: sha256(utf8('tokenizer')), label: 'tiny base', evaluatedOn: [] },
+    summary: facts.summary ?? 'writes cooking recipes',
+    capabilities: [{ name: facts.capability ?? name, description: 'what it is for' }],
+    tags: [],
+    licence: 'Apache-2.0',
+    requires: [],
+    adapter: { bytes: 1, sha256: sha256(utf8(name)), rank: 1, alpha: 0, targets: ['attn_q'], dtype: 'F32' },
+    use: { scale: 1_000_000, scaleRange: [0, 2_000_000] },
+    probe: Array.from({ length: 8 }, () => ({ tokens: [1, 2], baseNll: 2_000_000, adapterNll: 1_000_000 })),
+    evaluations: [],
+    lineage: { method: 'trained', parents: [] },
+    createdAt: testTime,
+  }
+}
+
+export function aRelease(author: Author, facts: ReleaseFacts = {}): SignedManifest {
+  return signManifest(aManifest(author, facts), author)
+}
+
+/** 20 bytes that follow from the release. */
+export function infohashOf(release: SignedManifest): Uint8Array {
+  return release.releaseId.slice(0, 20)
+}
+
+export interface Said {
+  readonly type: string
+  readonly body: Uint8Array
+}
+
+export function saysRelease(release: SignedManifest): Said {
+  const body = encodeBody('release/1', { sealedManifest: release.sealed, infohash: infohashOf(release) })
+  return { type: 'release/1', body }
+}
+
+export function saysWithdrawal(release: SignedManifest, reason = 'broken'): Said {
+  return { type: 'withdrawal/1', body: encodeBody('withdrawal/1', { release: release.releaseId, reason }) }
+}
+
+export function saysJob(capability: string, nonce = capability): Said {
+  const body = {
+    capability,
+    description: 'somebody wants it',
+    base: { id: baseA, label: 'tiny base' },
+    nonce: sha256(utf8(nonce)).slice(0, 16),
+  }
+  return { type: 'job/1', body: encodeBody('job/1', body) }
+}
+
+export function saysUnknown(text: string): Said {
+  return { type: 'poem/7', body: utf8(text) }
+}
+
+/** A whole log: its opening, then what was said. */
+export function aLog(author: Author, scope: string, said: readonly Said[]): VerifiedRecord[] {
+  const opening = { type: 'log/1', body: encodeBody('log/1', { certificate: author.certificate }) }
+  return continueLog(author, scope, [], [opening, ...said])
+}
+
+/** The records that follow `log`. */
+export function continueLog(
+  author: Author,
+  scope: string,
+  log: readonly VerifiedRecord[],
+  said: readonly Said[],
+): VerifiedRecord[] {
+  let previous = log.at(-1)?.id ?? noPrevious
+  return said.map(({ type, body }, i) => {
+    const record = createRecord({ scope, index: log.length + i, previous, type, time: testTime + i, body }, author)
+    previous = record.id
+    return record
+  })
+}
+
+/** Bytes that look random and are the same in every run. */
+export function countedRandom(seed: string): RandomBytes {
+  let count = 0
+  return (length) => {
+    const digest = createHash('sha512').update(`${seed} ${count++}`).digest()
+    return new Uint8Array(digest.subarray(0, length))
+  }
+}
+
+export interface TestNode extends AsyncDisposable {
+  readonly name: string
+  readonly author: Author
+  readonly network: MemoryNode
+  readonly registry: Registry
+}
+
+export interface TestNodeOptions extends Partial<Omit<RegistryOptions, 'author' | 'network'>> {
+  readonly transferKey?: Uint8Array
+  readonly author?: Author
+}
+
+/** A node with its own database and network membership, started. */
+export async function aNode(mesh: MemoryMesh, name: string, options: TestNodeOptions = {}): Promise<TestNode> {
+  const { transferKey = sha256(utf8(`transfer key of ${name}`)), ...rest } = options
+  const author = options.author ?? anAuthor(name)
+  const network = mesh.node({ id: `${name} ${nodeCount++}`, transferKey })
+  const registry = openRegistry({
+    path: ':memory:',
+    clock: systemClock,
+    random: countedRandom(name),
+    ...rest,
+    author,
+    network,
+  })
+  await registry.start()
+  return {
+    name,
+    author,
+    network,
+    registry,
+    async [Symbol.asyncDispose]() {
+      await registry[Symbol.asyncDispose]()
+      await network[Symbol.asyncDispose]()
+    },
+  }
+}
+
+let nodeCount = 0
