@@ -1,6 +1,6 @@
 // `npm run test:pack`: packs the package, installs it into an empty folder as a user would, and uses it there: program, native
 // libraries and child processes. Takes half a minute and 1.5 GB of disk, so it is not part of `npm test`; `.ci/run` runs it.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { kit } from '../testing/kit.ts'
@@ -59,10 +59,9 @@ async function installAndUse(): Promise<number> {
     failed++
     say(`The installed ${name} ${args.join(' ')} ended with ${run.code ?? run.signal}:\n${run.stdout}\n${run.stderr}`)
   }
-  const packages = readdirSync(join(target, 'node_modules'), { recursive: false }).length
   if (!kit.present)
     say('inspect and nll were not tried on the installed package: the kit at ../shared/kit is not here.')
-  if (failed === 0) say(`The packed package was installed (${packages} packages) and did ${uses.length} things right.`)
+  if (failed === 0) say(`The packed package was installed into an empty folder and did ${uses.length} things right.`)
   return failed === 0 ? 0 : 1
 }
 
