@@ -11,7 +11,7 @@ export interface FoundProcess {
 
 /**
  * Processes that carry the run's mark in their environment, or (children get a minimal environment) that work in, or were started
- * with a path of, this checkout or the run's folder. Those that are as old as the run's starter, and our own parents, don't count.
+ * with a path of, this checkout or the run's folder. Those that are older than the starter of the run, and our own parents, don't count.
  */
 export function findProcesses(folder: string, startedBy: number): FoundProcess[] {
   if (!existsSync('/proc/self/environ')) return []
@@ -27,7 +27,7 @@ export function findProcesses(folder: string, startedBy: number): FoundProcess[]
       const place = `${readlinkSync(`/proc/${pid}/cwd`)}/`
       const marked = environment.includes(`\0LORA_MESH_CI_RUN=${folder}\0`)
       const here = [root, `${folder}/`].some((path) => place.startsWith(path) || command.includes(path))
-      if (command !== '' && startTimeOf(pid) > since && (marked || here)) found.push({ pid, command })
+      if (command !== '' && startTimeOf(pid) >= since && (marked || here)) found.push({ pid, command })
     } catch {
       // It has ended meanwhile, or belongs to someone else.
     }
