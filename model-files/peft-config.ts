@@ -140,10 +140,16 @@ function checkOptions(config: JsonObject): void {
   for (const field of required) {
     if (!config.has(field)) refuse(field, 'it is missing, and a guess could be silently wrong: add it')
   }
+  // In the table's order: what an adapter is comes before how it was trained.
+  for (const [field, check] of Object.entries(options)) {
+    const value = config.get(field)
+    const why = value === undefined ? undefined : check(value)
+    if (why !== undefined) refuse(field, why)
+  }
   for (const [field, value] of config) {
-    const check = Object.hasOwn(options, field) ? options[field] : undefined
-    const why = check ? check(value) : off('it is not known here and may change the arithmetic')(value)
-    if (why !== undefined) refuse(field.slice(0, 80), why)
+    if (!Object.hasOwn(options, field) && !isOff(value)) {
+      refuse(field.slice(0, 80), 'it is not known here and may change the arithmetic')
+    }
   }
 }
 
