@@ -6,6 +6,7 @@
 export * from './clock.ts'
 export * from './open-registry.ts'
 export * from './ports.ts'
+export * from './registry-types.ts'
 export { MemoryMesh, MemoryNode } from './memory-exchange.ts'
 export type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
 export type { PeerView } from './exchange.ts'

@@ -11,15 +11,7 @@ import {
   MeshError,
   toHex,
 } from '../protocol/index.ts'
-import type {
-  Author,
-  CommunityRole,
-  Genesis,
-  OpenedGenesis,
-  Scope,
-  SignedManifest,
-  VerifiedRecord,
-} from '../protocol/index.ts'
+import type { OpenedGenesis, Scope, SignedManifest, VerifiedRecord } from '../protocol/index.ts'
 import { Catalogue } from './catalogue.ts'
 import type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
 import { Communities } from './communities.ts'
@@ -41,7 +33,8 @@ import { OwnLogs, waiting } from './own-logs.ts'
 import type { Action, AppendResult, PendingAction } from './own-logs.ts'
 import { Pointers } from './pointers.ts'
 import type { PointerKey, SeenPointer } from './pointers.ts'
-import type { Clock, ExchangeNetwork, RandomBytes, ServesTorrent } from './ports.ts'
+import type { ExchangeNetwork } from './ports.ts'
+import type { CommunityView, NewCommunity, RegistryEvent, RegistryOptions } from './registry-types.ts'
 import { actionStands, bodySaid, releaseSaid } from './said-before.ts'
 import type { OwnHistory, SaidBefore } from './said-before.ts'
 import type { SeedAnswer } from './seed-questions.ts'
@@ -49,61 +42,6 @@ import { capabilityInterest, StoragePolicy } from './storage-policy.ts'
 
 /** Own releases leave this many topics to communities and to what the user looks for. */
 const topicsKeptFree = 16
-
-export interface RegistryOptions {
-  /** The SQLite file, or `:memory:`. */
-  readonly path: string
-  readonly author: Author
-  readonly clock: Clock
-  readonly random: RandomBytes
-  /** Absent: nothing is exchanged; everything else works on what is known. */
-  readonly network?: ExchangeNetwork
-  readonly servesTorrent?: ServesTorrent
-  /** Signs at once instead of asking a peer first after a restart. */
-  readonly offline?: boolean
-  /** Program and version, shown to peers. */
-  readonly agent?: string
-  /** Refuses to grow beyond this. */
-  readonly maxBytes?: number
-}
-
-export type RegistryEvent =
-  | { readonly kind: 'records'; readonly key: LogKey; readonly count: number }
-  | { readonly kind: 'community'; readonly id: Uint8Array }
-  | { readonly kind: 'peers' }
-  | { readonly kind: 'pending' }
-  /** An author signed two records at one position of a log. */
-  | { readonly kind: 'fork'; readonly key: LogKey; readonly index: number; readonly own: boolean }
-  /** A peer broke the protocol and was let go. */
-  | { readonly kind: 'peer-broke-rules'; readonly peer: string; readonly error: MeshError }
-  | { readonly kind: 'storage-failed'; readonly error: MeshError }
-  /** Nobody can be met on some topic until the network is back. */
-  | { readonly kind: 'join-failed'; readonly error: MeshError }
-
-export type CommunityView = {
-  readonly id: Uint8Array
-  readonly link: string
-} & (
-  | {
-      readonly state: 'waiting-for-genesis'
-      readonly message: string
-    }
-  | {
-      readonly state: 'following'
-      readonly name: string
-      readonly members: readonly { readonly identity: Uint8Array; readonly role: CommunityRole }[]
-      /** This node's own role; a follower has none. */
-      readonly role: CommunityRole | undefined
-      readonly stateHash: Uint8Array
-    }
-)
-
-export interface NewCommunity {
-  readonly name: string
-  /** Founding members beside the creator, who is an admin. */
-  readonly members?: readonly { readonly identity: Uint8Array; readonly role?: CommunityRole }[]
-  readonly rules?: Genesis['rules']
-}
 
 export class Registry implements AsyncDisposable {
   readonly #options: RegistryOptions

@@ -10,17 +10,17 @@ import {
   signManifest,
   utf8,
 } from '../../protocol/index.ts'
-import type { Author, Manifest, SignedManifest, VerifiedRecord } from '../../protocol/index.ts'
+import type { Author, SignedManifest, VerifiedRecord } from '../../protocol/index.ts'
+import { aManifest, someTimeMs } from '../../testing/objects.ts'
 import { systemClock } from '../clock.ts'
-import { MemoryMesh } from '../memory-exchange.ts'
-import type { MemoryNode } from '../memory-exchange.ts'
+import type { MemoryMesh, MemoryNode } from '../memory-exchange.ts'
 import { openRegistry } from '../open-registry.ts'
-import type { Registry, RegistryOptions } from '../open-registry.ts'
+import type { Registry } from '../open-registry.ts'
+import type { RegistryOptions } from '../registry-types.ts'
 import type { RandomBytes } from '../ports.ts'
 
 export const baseA: Uint8Array = sha256(utf8('base A'))
 export const baseB: Uint8Array = sha256(utf8('base B'))
-export const testTime: number = Date.UTC(2026, 0, 1)
 
 /** The same name gives the same keys. */
 export function anAuthor(name: string, device = 'laptop'): Author {
@@ -29,7 +29,7 @@ export function anAuthor(name: string, device = 'laptop'): Author {
   return {
     identity: root.publicKey,
     device: deviceKeys,
-    certificate: issueDeviceCertificate(root, deviceKeys.publicKey, testTime),
+    certificate: issueDeviceCertificate(root, deviceKeys.publicKey, someTimeMs),
   }
 }
 
@@ -41,30 +41,20 @@ export interface ReleaseFacts {
   readonly capability?: string
 }
 
-export function aManifest(author: Author, facts: ReleaseFacts = {}): Manifest {
-  const name = facts.name ?? 'recipes'
-  return {
-    schema: 1,
-    name,
-    version: facts.version ?? '1.0.0',
-    publisher: author.identity,
-    base: { id: facts.baseId ?? baseA, tokenizer: sha256(utf8('tokenizer')), label: 'tiny base', evaluatedOn: [] },
-    summary: facts.summary ?? 'writes cooking recipes',
-    capabilities: [{ name: facts.capability ?? name, description: 'what it is for' }],
-    tags: [],
-    licence: 'Apache-2.0',
-    requires: [],
-    adapter: { bytes: 1, sha256: sha256(utf8(name)), rank: 1, alpha: 0, targets: ['attn_q'], dtype: 'F32' },
-    use: { scale: 1_000_000, scaleRange: [0, 2_000_000] },
-    probe: Array.from({ length: 8 }, () => ({ tokens: [1, 2], baseNll: 2_000_000, adapterNll: 1_000_000 })),
-    evaluations: [],
-    lineage: { method: 'trained', parents: [] },
-    createdAt: testTime,
-  }
-}
-
 export function aRelease(author: Author, facts: ReleaseFacts = {}): SignedManifest {
-  return signManifest(aManifest(author, facts), author)
+  const name = facts.name ?? 'recipes'
+  const manifest = aManifest({}, author)
+  return signManifest(
+    {
+      ...manifest,
+      name,
+      version: facts.version ?? '1.0.0',
+      base: { ...manifest.base, id: facts.baseId ?? baseA },
+      summary: facts.summary ?? 'writes cooking recipes',
+      capabilities: [{ name: facts.capability ?? name, description: 'what it is for' }],
+    },
+    author,
+  )
 }
 
 /** 20 bytes that follow from the release. */
@@ -115,7 +105,7 @@ export function continueLog(
 ): VerifiedRecord[] {
   let previous = log.at(-1)?.id ?? noPrevious
   return said.map(({ type, body }, i) => {
-    const record = createRecord({ scope, index: log.length + i, previous, type, time: testTime + i, body }, author)
+    const record = createRecord({ scope, index: log.length + i, previous, type, time: someTimeMs + i, body }, author)
     previous = record.id
     return record
   })
