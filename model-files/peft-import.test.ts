@@ -1,18 +1,17 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { copyFile, mkdir, mkdtempDisposable, writeFile } from 'node:fs/promises'
+import { readdirSync } from 'node:fs'
+import { mkdtempDisposable, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { isMeshError, toHex } from '../protocol/index.ts'
-import { kit } from '../testing/kit.ts'
+import { toHex } from '../protocol/index.ts'
 import { f32Tensor, safetensorsBytes, writePeftFolder, type StoredTensor } from '../testing/peft-folder.ts'
 import { validateAdapter } from './adapter-validator.ts'
-import { inspectBase, inspectBaseSource, type BaseInfo } from './base-info.ts'
+import { inspectBaseSource } from './base-info.ts'
 import { memorySource, openFileSource } from './byte-source.ts'
-import { readGguf, readTensor } from './gguf-reader.ts'
 import { convertPeft } from './peft-import.ts'
 import { randomBaseBytes } from './random-model.ts'
-import { decodeTensor, dtypeOf, encodeTensor } from './tensor-dtypes.ts'
+import { encodeTensor } from './tensor-dtypes.ts'
+import { readAdapter, type ReadAdapter } from './testing/read-adapter.ts'
 
 /** Width 16, 4 query heads of 4 rows, 2 key/value heads, feed-forward 24. */
 const base = await inspectBaseSource(
@@ -29,22 +28,6 @@ const half = (dtype: 'F16' | 'BF16', shape: readonly number[], values: Float32Ar
   shape,
   data: encodeTensor(dtype, values),
 })
-
-interface ReadAdapter {
-  readonly alpha: number
-  readonly tensors: ReadonlyMap<string, { dtype: string; shape: readonly number[]; values: Float32Array }>
-}
-
-function readAdapter(path: string): ReadAdapter {
-  using source = openFileSource(path)
-  const file = readGguf(source, 'adapter')
-  const alpha = Number(file.metadata.get('adapter.lora.alpha')?.value)
-  const tensors = file.tensors.map((tensor) => {
-    const dtype = dtypeOf(tensor.type)!
-    return [tensor.name, { dtype, shape: tensor.shape, values: decodeTensor(dtype, readTensor(file, tensor)) }] as const
-  })
-  return { alpha, tensors: new Map(tensors) }
-}
 
 async function converted(
   weights: Readonly<Record<string, StoredTensor>>,
@@ -290,157 +273,4 @@ test('the same folder gives the same bytes, whatever the order of its tensors', 
     digests.push(toHex(sha256))
   }
   expect(digests[0]).toBe(digests[1])
-})
-
-interface Fingerprint {
-  readonly gguf: string
-  readonly shape: readonly [number, number]
-  readonly r: number
-  readonly frobenius: number
-  readonly gguf_layout: { row0: number[]; row1: number[]; row5: number[]; weighted_sum: number }
-}
-
-/** scale * B * A in float64, as rows. */
-function updateOf({ alpha, tensors }: ReadAdapter, target: string): Float64Array[] {
-  const a = tensors.get(`${target}.lora_a`)!
-  const b = tensors.get(`${target}.lora_b`)!
-  const [inputs, rank] = [a.shape[0]!, a.shape[1]!]
-  const scale = alpha === 0 ? 1 : alpha / rank
-  return Array.from({ length: b.shape[1]! }, (_, row) =>
-    Float64Array.from({ length: inputs }, (_, column) => {
-      let sum = 0
-      for (let i = 0; i < rank; i++) sum += b.values[row * rank + i]! * a.values[i * inputs + column]!
-      return scale * sum
-    }),
-  )
-}
-
-function expectClose(actual: number, expected: number): void {
-  expect(Math.abs(actual - expected)).toBeLessThanOrEqual(1e-4 * Math.abs(expected) + 1e-6)
-}
-
-describe.skipIf(!kit.present)('real adapters (needs the kit)', () => {
-  const baseOf = (adapter: string): Promise<BaseInfo> => {
-    const { base: name } = JSON.parse(readFileSync(kit.path('adapters', adapter, 'expected.json'), 'utf8')) as {
-      base?: string
-    }
-    return inspectBase(kit.path('models', `${name ?? 'stories260K'}.gguf`))
-  }
-
-  test.each(['peft-shakespeare', 'peft-recipes', 'peft-rslora', 'peft-pattern', 'peft-mistral'])(
-    'the update of every module of %s is the one that PEFT computes',
-    async (adapter) => {
-      await using folder = await temporaryFolder()
-      const out = join(folder.path, 'out.gguf')
-      const base = await baseOf(adapter)
-      const result = await convertPeft({ dir: kit.path('adapters', adapter), base, out })
-      using source = openFileSource(out)
-      const info = await validateAdapter(source, base)
-      expect(info).toMatchObject({
-        rank: result.rank,
-        alpha: result.alpha,
-        targets: result.targets,
-        bytes: result.bytes,
-      })
-      const file = readAdapter(out)
-      const expected = JSON.parse(readFileSync(kit.path('adapters', adapter, 'expected.json'), 'utf8')) as {
-        modules: Record<string, Fingerprint>
-      }
-      expect(info.pairs.map(({ target }) => target).toSorted()).toEqual(
-        Object.values(expected.modules)
-          .map(({ gguf }) => gguf)
-          .toSorted(),
-      )
-      for (const { gguf, r, frobenius, gguf_layout } of Object.values(expected.modules)) {
-        const update = updateOf(file, gguf)
-        expect(info.pairs.find(({ target }) => target === gguf)?.rank).toBe(r)
-        let squares = 0
-        let weighted = 0
-        for (const [i, row] of update.entries()) {
-          for (const [j, value] of row.entries()) {
-            squares += value * value
-            weighted += value * ((i % 7) + 1) * ((j % 5) + 1)
-          }
-        }
-        expectClose(Math.sqrt(squares), frobenius)
-        expectClose(weighted, gguf_layout.weighted_sum)
-        for (const [row, values] of [
-          [0, gguf_layout.row0],
-          [1, gguf_layout.row1],
-          [5, gguf_layout.row5],
-        ] as const) {
-          for (const [column, value] of values.entries()) expectClose(update[row]![column]!, value)
-        }
-      }
-    },
-  )
-
-  test.each([
-    ['peft-dora', 'peft-unsupported', /use_dora/],
-    ['peft-seqcls', 'peft-unsupported', /task_type/],
-    ['peft-qwen2', 'architecture-not-supported', /qwen2/],
-    ['peft-qwen2-qv-rslora', 'architecture-not-supported', /qwen2/],
-    ['peft-gemma3', 'architecture-not-supported', /gemma3/],
-    ['peft-phi3', 'architecture-not-supported', /phi3/],
-  ])('%s is refused as %s', async (adapter, code, reason) => {
-    await using folder = await temporaryFolder()
-    const base =
-      adapter === 'peft-seqcls' ? await inspectBase(kit.path('models/stories260K.gguf')) : await baseOf(adapter)
-    const conversion = convertPeft({ dir: kit.path('adapters', adapter), base, out: join(folder.path, 'out.gguf') })
-    await expect(conversion).rejects.toThrow(expect.objectContaining({ code, message: expect.stringMatching(reason) }))
-    expect(readdirSync(folder.path)).toEqual([])
-  })
-})
-
-interface Judged {
-  readonly verdict: 'accept' | 'reject' | 'either'
-}
-
-interface Crafted {
-  readonly config_for_the_files: Record<string, unknown>
-  readonly weights_for_the_configs: string
-  readonly files: readonly (Judged & { readonly file: string })[]
-  readonly configs: readonly (Judged & { readonly name: string; readonly adapter_config_text: string })[]
-}
-
-const stories = kit.present ? await inspectBase(kit.path('models/stories260K.gguf')) : base
-
-describe.skipIf(!kit.present)('crafted folders are judged as they should be (needs the kit)', () => {
-  const crafted: Crafted = kit.present
-    ? JSON.parse(readFileSync(kit.path('hostile/peft/expected.json'), 'utf8'))
-    : { config_for_the_files: {}, weights_for_the_configs: '', files: [], configs: [] }
-
-  async function judge(config: string, weights: string): Promise<'accept' | 'reject'> {
-    await using folder = await temporaryFolder()
-    const dir = join(folder.path, 'peft')
-    await mkdir(dir)
-    await writeFile(join(dir, 'adapter_config.json'), config)
-    await copyFile(kit.path('hostile/peft', weights), join(dir, 'adapter_model.safetensors'))
-    const out = join(folder.path, 'out.gguf')
-    try {
-      await convertPeft({ dir, base: stories, out })
-    } catch (error) {
-      if (!isMeshError(error)) throw error
-      expect(readdirSync(folder.path)).toEqual(['peft'])
-      return 'reject'
-    }
-    expect(existsSync(out)).toBe(true)
-    using source = openFileSource(out)
-    await validateAdapter(source, stories)
-    return 'accept'
-  }
-
-  test('all of them are there', () => {
-    expect([crafted.files.length, crafted.configs.length]).toEqual([40, 23])
-  })
-
-  test.each(crafted.files)('$file: $verdict', async ({ file, verdict }) => {
-    const judged = await judge(JSON.stringify(crafted.config_for_the_files), file)
-    expect(verdict === 'either' ? 'either' : judged).toBe(verdict)
-  })
-
-  test.each(crafted.configs)('config $name: $verdict', async ({ adapter_config_text, verdict }) => {
-    const judged = await judge(adapter_config_text, crafted.weights_for_the_configs)
-    expect(verdict === 'either' ? 'either' : judged).toBe(verdict)
-  })
 })
