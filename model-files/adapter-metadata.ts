@@ -57,6 +57,9 @@ function checkEntry(key: string, entry: GgufValue, report: Report): void {
   if (expected !== undefined && entry.type !== expected) {
     report(refused(`${key} is of type ${entry.type} instead of ${expected}`, { key }))
   }
+  // NaN has many bit patterns, and which of them survives reading is the engine's business: a file with one has no one form.
+  const items: readonly unknown[] = entry.type === 'array' ? entry.value : [entry.value]
+  if (items.some(Number.isNaN)) report(refused(`${key} is not a number (NaN)`, { key }))
   const reason = refusedKeys.find(([pattern]) => pattern.test(key))?.[1]
   if (reason !== undefined) report(refused(`it has the metadata key ${key}: ${reason}`, { key }))
 }
@@ -95,7 +98,7 @@ function checkAlpha(file: GgufFile, report: Report): number | undefined {
     report(refused('adapter.lora.alpha is missing. Without it the strength of the adapter is unknown'))
     return undefined
   }
-  if (entry.type !== 'float32') return undefined
+  if (entry.type !== 'float32' || Number.isNaN(entry.value)) return undefined
   const alpha = entry.value
   if (alpha >= 0 && alpha <= alphaMax) return alpha
   report(refused(`adapter.lora.alpha is ${alpha}, it must lie between 0 and ${alphaMax}`, { alpha: String(alpha) }))

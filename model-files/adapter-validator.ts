@@ -124,7 +124,8 @@ function isComplete(stated: AdapterFindings['stated']): stated is Omit<AdapterIn
 function checkCanonical(file: GgufFile, report: Report): void {
   const header = encodeGgufHeader(file)
   if (header.length === file.dataOffset && bytesEqualAt(file.source, 0, header)) return
-  const message = 'This is not a valid GGUF file: its header has bytes that mean nothing (padding or a NaN).'
+  const message =
+    'This is not a valid GGUF file: its header has bytes that mean nothing, such as padding that is not zero.'
   report(new MeshError('gguf-malformed', message))
 }
 
