@@ -11,7 +11,8 @@ export interface StackMember extends ScaledAdapter {
 }
 
 export interface ComposeJob {
-  readonly base: { readonly path: string; readonly baseId: Uint8Array }
+  /** `baseId` in lower-case hex. */
+  readonly base: { readonly path: string; readonly baseId: string }
   readonly members: readonly StackMember[]
   /** Default: by rank, see `bakedDtype`. */
   readonly dtype?: BakedDtype
@@ -114,9 +115,9 @@ function merged(members: readonly StackMember[]): Member[] {
     .toSorted((a, b) => (a.adapter.sha256 < b.adapter.sha256 ? -1 : 1))
 }
 
-function stackHashOf(baseId: Uint8Array, stack: readonly Member[], dtype: BakedDtype): string {
+function stackHashOf(baseId: string, stack: readonly Member[], dtype: BakedDtype): string {
   const adapters = stack.map(({ adapter, millionths }) => [fromHex(adapter.sha256, 32), millionths])
-  return toHex(taggedId('stack', encodeCanonical({ adapters, base: baseId, dtype })))
+  return toHex(taggedId('stack', encodeCanonical({ adapters, base: fromHex(baseId, 32), dtype })))
 }
 
 /** The entry, if the file beside it is still what it says. Reading it costs less than loading it will. */

@@ -14,7 +14,7 @@ export interface LoadRequest {
   readonly threads?: number
 }
 
-export interface BaseInfo {
+export interface EngineBase {
   readonly architecture: string
   /** Number of tokens of the vocabulary: token ids are below it. */
   readonly vocabulary: number
@@ -93,7 +93,7 @@ export interface Generated {
 
 /** Request type -> what is sent and what comes back. `score` emits {done} after each sequence, `generate` {text} as it is written. */
 export interface EngineRequests {
-  load: { ask: LoadRequest; answer: BaseInfo }
+  load: { ask: LoadRequest; answer: EngineBase }
   /** Loads one adapter and evaluates two tokens with it, so that a file that kills the engine does it here, with nothing else in flight. */
   try: { ask: { path: string }; answer: null }
   tokenize: { ask: { text: string }; answer: number[] }

@@ -1,24 +1,11 @@
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { copyFile, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { kit } from '../testing/kit.ts'
 import { createEngine } from './index.ts'
-import type { Engine, EngineState, ModelFile, ScaledAdapter } from './index.ts'
-
-const failure = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    (value) => value,
-    (error: unknown) => error,
-  )
-
-function modelFile(path: string): ModelFile {
-  return { path, sha256: createHash('sha256').update(readFileSync(path)).digest('hex') }
-}
-const kitFile = (...parts: string[]): ModelFile => modelFile(kit.path(...parts))
-const hostile = (name: string): ScaledAdapter => ({ ...kitFile('hostile', 'gguf', name), scale: 1 })
+import type { Engine, EngineOptions, EngineState, ScaledAdapter } from './index.ts'
+import { failure, kitFile, readKitJson, smallWorld } from './testing/small-world.ts'
+import type { SmallWorld } from './testing/small-world.ts'
 
 function alive(pid: number): boolean {
   try {
@@ -33,14 +20,6 @@ function pidOf(engine: Engine): number {
   return engine.state.pid
 }
 
-/** An engine with stories260K in it that is gone after the test. */
-async function storyEngine(options: Parameters<typeof createEngine>[0] = {}): Promise<Engine> {
-  const engine = createEngine(options)
-  onTestFinished(async () => await engine[Symbol.asyncDispose]())
-  await engine.load(kitFile('models', 'stories260K.gguf'))
-  return engine
-}
-
 interface Expected {
   greedy: { base: { prompt: string; prompt_tokens: number[]; greedy_tokens: number[]; text: string } }
   next_token_logits: { prompt_tokens: number[]; top8: [number, number][]; tolerance: number }
@@ -49,7 +28,6 @@ interface Passage {
   text: string
   tokens: number[]
 }
-const readJson = <T>(...parts: string[]): T => JSON.parse(readFileSync(kit.path(...parts), 'utf8')) as T
 
 test('an engine without a base says what to do, and starts nothing', async () => {
   await using engine = createEngine()
@@ -61,12 +39,12 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
   let engine: Engine
   beforeAll(async () => {
     engine = createEngine()
-    await engine.load(kitFile('models', 'stories260K.gguf'))
+    await engine.load(await kitFile('models', 'stories260K.gguf'))
   })
   afterAll(async () => await engine[Symbol.asyncDispose]())
 
   test('describes the base', async () => {
-    expect(await engine.load(kitFile('models', 'stories260K.gguf'))).toEqual({
+    expect(await engine.load(await kitFile('models', 'stories260K.gguf'))).toEqual({
       architecture: 'llama',
       vocabulary: 512,
       contextSize: 512,
@@ -79,7 +57,7 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
     ['shakespeare', 5.269984, 2880],
     ['recipes', 6.269495, 2926],
   ] as const)('gives the reference NLL of the base on %s', async ([corpus, nll, tokens]) => {
-    const passages = readJson<Passage[]>('adapters', 'heldout', `${corpus}.json`)
+    const passages = readKitJson<Passage[]>('adapters', 'heldout', `${corpus}.json`)
     const score = await engine.nll(
       [],
       passages.map(({ tokens }) => tokens),
@@ -89,7 +67,7 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
   })
 
   test('counts only the tokens it was asked to predict', async () => {
-    const { greedy } = readJson<Expected>('models', 'expected.json')
+    const { greedy } = readKitJson<Expected>('models', 'expected.json')
     const tokens = [...greedy.base.prompt_tokens, ...greedy.base.greedy_tokens]
     const [whole, half] = await Promise.all([engine.nll([], [tokens]), engine.nll([], [tokens], { predicted: [48] })])
     expect([whole.tokens, half.tokens]).toEqual([52, 48])
@@ -102,7 +80,7 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
   })
 
   test('gives whole distributions whose ratios are those of the reference logits', async () => {
-    const { next_token_logits: expected } = readJson<Expected>('models', 'expected.json')
+    const { next_token_logits: expected } = readKitJson<Expected>('models', 'expected.json')
     const row = (await engine.logProbabilities([], expected.prompt_tokens)).at(-1) ?? new Float32Array()
     expect(row.length).toBe(512)
     expect(Math.abs(row.reduce((sum, logp) => sum + Math.exp(logp), 0) - 1)).toBeLessThan(1e-4)
@@ -113,7 +91,7 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
   })
 
   test('continues greedily with the 48 reference tokens, streaming exactly the text it returns', async () => {
-    const { base } = readJson<Expected>('models', 'expected.json').greedy
+    const { base } = readKitJson<Expected>('models', 'expected.json').greedy
     let streamed = ''
     const prompt = { kind: 'text', text: base.prompt } as const
     const { tokens, text, stop, promptTokens } = await engine.generate([], prompt, {
@@ -224,105 +202,143 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
   })
 })
 
-describe.skipIf(!kit.present)('model files that are not what they should be (needs the kit)', () => {
-  test.for([
-    ['a LoRA as base', kit.path('hostile', 'gguf', 'ok_q_v.gguf'), 'gguf-refused'],
-    ['a page of HTML as base', kit.path('hostile', 'gguf', 'html.gguf'), 'gguf-refused'],
-    ['a file that is not there', '/nowhere/at/all.gguf', 'not-found'],
-  ] as const)('%s is refused by name, without its folder', async ([, path, code]) => {
-    await using engine = createEngine()
-    const error = await failure(engine.load({ path, sha256: 'x' }))
-    expect(error).toMatchObject({ code })
-    expect(JSON.stringify(error)).not.toMatch(/\/(nowhere|hostile|work|home)/)
+/** A base of random numbers, so that these run everywhere. */
+async function aWorld(options: EngineOptions = {}): Promise<SmallWorld> {
+  const world = await smallWorld('random', options)
+  onTestFinished(async () => await world[Symbol.asyncDispose]())
+  return world
+}
+
+const short = [[1, 300, 301]]
+const longAnswer = { maxTokens: 400, sampling: { temperature: 1, rngSeed: 1 } }
+
+describe('model files that are not what they should be', () => {
+  test('a base that is a LoRA, that is text, or that is not there is refused by name, without its folder', async () => {
+    const world = await aWorld()
+    const { path: lora } = await world.anAdapter()
+    const cases = [
+      [lora, 'gguf-refused'],
+      [import.meta.filename, 'gguf-refused'],
+      [join(world.folder, 'gone.gguf'), 'not-found'],
+    ] as const
+    for (const [path, code] of cases) {
+      const error = await failure(world.engine.load({ path, sha256: path }))
+      expect(error).toMatchObject({ code })
+      expect(JSON.stringify(error)).not.toContain(world.folder)
+      expect(JSON.stringify(error)).not.toContain(import.meta.dirname)
+    }
   })
 
-  test('adapters that the engine refuses or that turn every number into NaN are refused, and it goes on', async () => {
-    const engine = await storyEngine()
+  test('a file that kills the engine: told, survived, and after the third time not tried again', async () => {
+    const { engine, aKiller, anAdapter } = await aWorld()
+    const killer = await aKiller()
+    const ask = (adapters: ScaledAdapter[]): Promise<unknown> => failure(engine.nll(adapters, short))
+    for (let time = 1; time <= 2; time++) {
+      expect(await ask([killer])).toMatchObject({
+        code: 'child-crashed',
+        message: expect.stringMatching(/SIGABRT.*GGML_ASSERT/),
+        details: { file: 'killer.gguf', sha256: killer.sha256, signal: 'SIGABRT' },
+      })
+      expect(await ask([])).toMatchObject({ tokens: 2 })
+    }
+    expect(await ask([killer])).toMatchObject({ code: 'quarantined', details: { blame: killer.sha256 } })
+    expect(await ask([])).toMatchObject({ tokens: 2 })
     const pid = pidOf(engine)
-    expect(await failure(engine.nll([hostile('arch_other.gguf')], [[1, 403]]))).toMatchObject({
-      code: 'gguf-refused',
-      message: expect.stringContaining('arch mismatch'),
-    })
-    expect(await failure(engine.nll([hostile('weights_one_nan.gguf')], [[1, 403]]))).toMatchObject({
-      code: 'not-finite',
-    })
-    expect(await engine.nll([hostile('ok_q_v.gguf')], [[1, 403]])).toMatchObject({ tokens: 1 })
+    expect(await ask([await anAdapter(), killer])).toMatchObject({ code: 'quarantined' })
+    expect(await ask([await anAdapter()])).toMatchObject({ tokens: 2 })
     expect(pidOf(engine)).toBe(pid)
   })
-
-  // One that fails an assertion while the file is read, one while its shapes are used.
-  test.for(['alpha_f64.gguf', 'dims3.gguf'])(
-    '%s kills the engine: told, survived, and after the third time not tried again',
-    async (name) => {
-      const engine = await storyEngine()
-      const killer = hostile(name)
-      const ask = (adapters: ScaledAdapter[]): Promise<unknown> => failure(engine.nll(adapters, [[1, 403, 407]]))
-      for (let time = 1; time <= 2; time++) {
-        expect(await ask([killer])).toMatchObject({
-          code: 'child-crashed',
-          message: expect.stringMatching(/SIGABRT.*GGML_ASSERT/),
-          details: { file: name, sha256: killer.sha256, signal: 'SIGABRT' },
-        })
-        expect(await ask([])).toMatchObject({ tokens: 2 })
-      }
-      expect(await ask([killer])).toMatchObject({ code: 'quarantined', details: { blame: killer.sha256 } })
-      expect(await ask([])).toMatchObject({ tokens: 2 })
-      const pid = pidOf(engine)
-      expect(await ask([hostile('ok_q_v.gguf'), killer])).toMatchObject({ code: 'quarantined' })
-      expect(await ask([hostile('ok_q_v.gguf')])).toMatchObject({ tokens: 2 })
-      expect(pidOf(engine)).toBe(pid)
-    },
-  )
 })
 
-describe.skipIf(!kit.present)('the engine process (needs the kit)', () => {
+describe.skipIf(!kit.present)('hostile LoRA files handed straight to the engine (needs the kit)', () => {
+  let world: SmallWorld
+  beforeAll(async () => void (world = await smallWorld('stories260K')))
+  afterAll(async () => await world[Symbol.asyncDispose]())
+  const ask = async (name: string): Promise<unknown> =>
+    failure(world.engine.nll([{ ...(await kitFile('hostile', 'gguf', name)), scale: 1 }], [[1, 403, 407]]))
+
+  test('what llama.cpp refuses or computes NaN with is refused, in the same process', async () => {
+    const pid = pidOf(world.engine)
+    const mismatch = expect.stringContaining('arch mismatch')
+    expect(await ask('arch_other.gguf')).toMatchObject({ code: 'gguf-refused', message: mismatch })
+    expect(await ask('weights_one_nan.gguf')).toMatchObject({ code: 'not-finite' })
+    expect(await ask('ok_q_v.gguf')).toMatchObject({ tokens: 2 })
+    expect(pidOf(world.engine)).toBe(pid)
+  })
+
+  test('each one that ends the process is told with its assertion, and the next file is tried in a fresh one', async () => {
+    const { files } = readKitJson<{ files: { file: string; llama_cpp: string }[] }>('hostile', 'gguf', 'expected.json')
+    const killers = files.filter(({ llama_cpp }) => llama_cpp.startsWith('crashed'))
+    expect(killers.length).toBe(8)
+    for (const { file } of killers) {
+      expect(await ask(file)).toMatchObject({ code: 'child-crashed', details: { file, signal: 'SIGABRT' } })
+    }
+    expect(await ask('ok_q_v.gguf')).toMatchObject({ tokens: 2 })
+  })
+})
+
+describe('the engine process', () => {
   test('a kill in the middle of an answer is told, and the next request is answered by a fresh process', async () => {
     const states: EngineState['kind'][] = []
-    const engine = await storyEngine({ onState: ({ kind }) => states.push(kind) })
+    const { engine } = await aWorld({ onState: ({ kind }) => states.push(kind) })
     const pid = pidOf(engine)
-    const words = engine.generate(
-      [],
-      { kind: 'text', text: 'Once' },
-      { maxTokens: 400, onToken: () => process.kill(pid, 'SIGKILL') },
-    )
+    const prompt = { kind: 'text', text: 'Once' } as const
+    const before = await engine.generate([], prompt, { maxTokens: 8 })
+    const words = engine.generate([], prompt, { ...longAnswer, onToken: () => process.kill(pid, 'SIGKILL') })
     expect(await failure(words)).toMatchObject({ code: 'child-crashed', details: { signal: 'SIGKILL' } })
-    const { base } = readJson<Expected>('models', 'expected.json').greedy
-    const again = await engine.generate([], { kind: 'text', text: base.prompt }, { maxTokens: 48 })
-    expect(again.tokens).toEqual(base.greedy_tokens)
+    expect((await engine.generate([], prompt, { maxTokens: 8 })).tokens).toEqual(before.tokens)
     expect(pidOf(engine)).not.toBe(pid)
     expect(states).toEqual(['running', 'backing-off', 'starting', 'running'])
   })
 
+  test('a process that dies between two requests is not noticed by the second', async () => {
+    const states: EngineState['kind'][] = []
+    const { engine } = await aWorld({ onState: ({ kind }) => states.push(kind) })
+    process.kill(pidOf(engine), 'SIGKILL')
+    while (!states.includes('backing-off')) await new Promise((resolve) => setImmediate(resolve))
+    expect(await engine.nll([], short)).toMatchObject({ tokens: 2 })
+  })
+
   test('another base gets a process of its own', async () => {
-    const engine = await storyEngine()
-    const pid = pidOf(engine)
-    expect(await engine.load(kitFile('models', 'tiny-qwen2.gguf'))).toMatchObject({ architecture: 'qwen2' })
-    expect(pidOf(engine)).not.toBe(pid)
+    const world = await aWorld()
+    const pid = pidOf(world.engine)
+    const other = join(world.folder, 'other.gguf')
+    await copyFile(world.base.path, other)
+    await world.engine.load({ ...world.base, path: other })
+    expect(pidOf(world.engine)).not.toBe(pid)
     expect(alive(pid)).toBe(false)
   })
 
+  test('one adapter never hears what was said with another', async () => {
+    const { engine, anAdapter } = await aWorld()
+    const [one, two] = [await anAdapter({ rngSeed: 1 }), await anAdapter({ rngSeed: 2 })]
+    const ask = async (adapter: ScaledAdapter): Promise<readonly number[]> =>
+      (await engine.generate([adapter], { kind: 'text', text: 'hello there' }, { maxTokens: 8 })).tokens
+    const fresh = [await ask(one), await ask(two)]
+    expect(fresh[0]).not.toEqual(fresh[1])
+    expect([await ask(one), await ask(two)]).toEqual(fresh)
+    expect(await ask({ ...one, scale: 0 })).toEqual(await ask({ ...two, scale: 0 }))
+  })
+
   test('twenty adapters one after the other stay within the memory they may use', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'lora-mesh-engine-'))
-    onTestFinished(async () => await rm(folder, { recursive: true }))
-    const { path, sha256 } = kitFile('hostile', 'gguf', 'ok_q_v.gguf')
-    const bytes = readFileSync(path).length
-    const pids = new Set<number>()
-    const engine = await storyEngine({ adapterBudgetBytes: 8 * bytes })
-    for (let i = 0; i < 20; i++) {
-      const copy = join(folder, `${i}.gguf`)
-      await copyFile(path, copy)
-      await engine.nll([{ path: copy, sha256: `${sha256}${i}`, scale: 1 }], [[1, 403, 407]])
-      pids.add(pidOf(engine))
+    const { anAdapter, anotherEngine } = await aWorld()
+    const adapters = await Promise.all(Array.from({ length: 20 }, (_, rngSeed) => anAdapter({ rngSeed })))
+    const { size } = await stat(adapters[0]?.path ?? '')
+    const engine = await anotherEngine({ adapterBudgetBytes: 8 * size })
+    const loadedBy = new Map<number, number>()
+    for (const adapter of adapters) {
+      await engine.nll([adapter], short)
+      loadedBy.set(pidOf(engine), (loadedBy.get(pidOf(engine)) ?? 0) + 1)
     }
-    expect(pids.size).toBe(3)
+    expect([...loadedBy.values()]).toEqual([8, 8, 4])
   })
 
   test('dispose leaves no process, also in the middle of an answer, and may be called twice', async () => {
-    const engine = await storyEngine()
+    const { engine } = await aWorld()
     const pid = pidOf(engine)
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
     const words = failure(
-      engine.generate([], { kind: 'text', text: 'Once' }, { maxTokens: 400, onToken: () => begin() }),
+      engine.generate([], { kind: 'text', text: 'Once' }, { ...longAnswer, onToken: () => begin() }),
     )
     await begun
     await Promise.all([engine[Symbol.asyncDispose](), engine[Symbol.asyncDispose]()])

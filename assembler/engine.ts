@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { isMeshError, MeshError } from '../protocol/index.ts'
 import { siblingEntry, superviseChild } from '../supervisor/index.ts'
 import type { ChildState, SupervisedChild } from '../supervisor/index.ts'
-import type { BaseInfo, EngineRequests, GenerateRequest, Prompt } from './engine-messages.ts'
+import type { EngineBase, EngineRequests, GenerateRequest, Prompt } from './engine-messages.ts'
 import type { AskOptions, Engine, EngineState, GenerateOptions, ModelFile, ScaledAdapter } from './ports.ts'
 import { createTurnstile } from './turnstile.ts'
 
@@ -30,7 +30,7 @@ export function createEngine(options: EngineOptions = {}): Engine {
 interface Loaded {
   readonly pid: number
   readonly base: ModelFile
-  readonly info: BaseInfo
+  readonly info: EngineBase
   readonly adapters: Map<string, number>
 }
 
@@ -50,7 +50,7 @@ class EngineProcess implements Engine {
     return this.#child?.state ?? { kind: this.#disposed ? 'stopped' : 'not-started' }
   }
 
-  async load(base: ModelFile, { signal }: AskOptions = {}): Promise<BaseInfo> {
+  async load(base: ModelFile, { signal }: AskOptions = {}): Promise<EngineBase> {
     return this.#turnstile.pass(signal, async () => {
       this.#base = base
       return (await this.#withBase(signal)).info
@@ -134,7 +134,7 @@ class EngineProcess implements Engine {
     if (base === undefined)
       throw new MeshError('base-missing', 'No base is loaded. Add one with `lora-mesh base add FILE`.')
     const present = this.#present()
-    if (present?.base.path === base.path) return present
+    if (present?.base.path === base.path && present.base.sha256 === base.sha256) return present
     const child = this.#theChild()
     // A fresh process for another base: all memory of the old one is given back.
     if (present !== undefined) await child.restart('it gets another base')

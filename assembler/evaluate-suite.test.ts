@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kit } from '../testing/kit.ts'
 import { evaluateSuite, parseSuite } from './index.ts'
-import { storyWorld } from './testing/story-world.ts'
-import type { StoryWorld } from './testing/story-world.ts'
+import { smallWorld } from './testing/small-world.ts'
+import type { SmallWorld } from './testing/small-world.ts'
 
 test('a suite is read line by line, and a bad line is named', () => {
   expect(parseSuite('{"prompt": "a", "answer": "b"}\n\n{"prompt": "c", "answer": "d"}\n')).toEqual([
@@ -21,8 +21,8 @@ test('a suite is read line by line, and a bad line is named', () => {
 })
 
 describe.skipIf(!kit.present)('evaluation by a suite (needs the kit)', () => {
-  let world: StoryWorld
-  beforeAll(async () => void (world = await storyWorld()))
+  let world: SmallWorld
+  beforeAll(async () => void (world = await smallWorld('stories260K')))
   afterAll(async () => await world[Symbol.asyncDispose]())
 
   // What the base writes after "Once upon a time": ", there was a little girl named Lily. She loved to play outside in the park. ..."

@@ -1,7 +1,7 @@
 // A suite is JSON lines of {"prompt", "answer"}. A model is judged by what it writes (exact match, greedy) and by how likely it holds the answer.
 import { z } from 'zod'
 import { MeshError } from '../protocol/index.ts'
-import type { BaseInfo } from './engine-messages.ts'
+import type { EngineBase } from './engine-messages.ts'
 import type { AskOptions, Engine, ScaledAdapter } from './ports.ts'
 
 export interface SuiteItem {
@@ -48,7 +48,7 @@ function parseLine(line: string, number: number): SuiteItem {
 
 export async function evaluateSuite(
   engine: Engine,
-  base: Pick<BaseInfo, 'bos'>,
+  base: Pick<EngineBase, 'bos'>,
   adapters: readonly ScaledAdapter[],
   items: readonly SuiteItem[],
   { onProgress, ...ask }: AskOptions & { onProgress?(progress: { done: number; total: number }): void } = {},
@@ -86,7 +86,7 @@ export async function evaluateSuite(
  */
 async function tokensOf(
   engine: Engine,
-  { bos }: Pick<BaseInfo, 'bos'>,
+  { bos }: Pick<EngineBase, 'bos'>,
   { prompt, answer }: SuiteItem,
   ask: AskOptions,
 ): Promise<{ question: number[]; whole: number[]; answerTokens: number }> {

@@ -15,7 +15,7 @@ export { nllOfPassages, nllOfText, parsePassages } from './score-text.ts'
 export type { Passage } from './score-text.ts'
 export type * from './ports.ts'
 export type {
-  BaseInfo,
+  EngineBase,
   ChatMessage,
   Generated,
   Prompt,

@@ -1,6 +1,6 @@
 // What the assembler needs from others (wired in node/), and the engine as others see it.
 import type { ChildState } from '../supervisor/index.ts'
-import type { BaseInfo, ChatMessage, Generated, Prompt, Sampling, Score } from './engine-messages.ts'
+import type { EngineBase, ChatMessage, Generated, Prompt, Sampling, Score } from './engine-messages.ts'
 
 /** A file whose content somebody has already checked. The digest names it when it kills the engine. */
 export interface ModelFile {
@@ -58,7 +58,7 @@ export interface EnginePersona {
 export interface Engine extends AsyncDisposable {
   readonly state: EngineState
   /** Makes `base` the one that all other requests use. Loading the same one again costs nothing. */
-  load(base: ModelFile, options?: AskOptions): Promise<BaseInfo>
+  load(base: ModelFile, options?: AskOptions): Promise<EngineBase>
   /** Token ids without BOS; text that looks like a special token is text. */
   tokenize(text: string, options?: AskOptions): Promise<number[]>
   /** Mean negative log-likelihoods with an F32 cache. `predicted[i]`: how many tokens at the end of sequence i count; default all but the first. */

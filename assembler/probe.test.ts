@@ -2,21 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { limits } from '../protocol/index.ts'
 import { kit } from '../testing/kit.ts'
 import { checkProbe, makeProbe } from './index.ts'
-import type { Probe } from './index.ts'
-import { kitFile, storyWorld } from './testing/story-world.ts'
-import type { StoryWorld } from './testing/story-world.ts'
-
-const failure = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    (value) => value,
-    (error: unknown) => error,
-  )
+import type { ModelFile, Probe } from './index.ts'
+import { failure, kitFile, smallWorld } from './testing/small-world.ts'
+import type { SmallWorld } from './testing/small-world.ts'
 
 describe.skipIf(!kit.present)('the probe of a release (needs the kit)', () => {
-  let world: StoryWorld
+  let world: SmallWorld
   let probe: Probe
   beforeAll(async () => {
-    world = await storyWorld()
+    world = await smallWorld('stories260K')
     probe = await makeProbe(world.engine, world.base, await world.anAdapter())
   })
   afterAll(async () => await world[Symbol.asyncDispose]())
@@ -46,7 +40,7 @@ describe.skipIf(!kit.present)('the probe of a release (needs the kit)', () => {
 
   test('fails for another adapter, another scale and another base of the same tokenizer', async () => {
     const adapter = await world.anAdapter()
-    const check = (one: typeof adapter, base = world.base): Promise<unknown> =>
+    const check = (one: typeof adapter, base: ModelFile = world.base): Promise<unknown> =>
       failure(checkProbe(world.engine, base, one, probe, { sameFile: false }))
     const failed = {
       code: 'probe-failed',

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kit } from '../testing/kit.ts'
 import { nllOfPassages, nllOfText, parsePassages } from './index.ts'
 import { windowsOf } from './score-text.ts'
-import { storyWorld } from './testing/story-world.ts'
-import type { StoryWorld } from './testing/story-world.ts'
+import { smallWorld } from './testing/small-world.ts'
+import type { SmallWorld } from './testing/small-world.ts'
 
 test('windows hold every token once, are never too long and never too short to predict something', () => {
   fc.assert(
@@ -31,8 +31,8 @@ test('passages are a list, or a list under that name; anything else is told with
 })
 
 describe.skipIf(!kit.present)('NLL of text (needs the kit)', () => {
-  let world: StoryWorld
-  beforeAll(async () => void (world = await storyWorld()))
+  let world: SmallWorld
+  beforeAll(async () => void (world = await smallWorld('stories260K')))
   afterAll(async () => await world[Symbol.asyncDispose]())
 
   test('of one passage as text equals that of its tokens', async () => {

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { MeshError } from '../protocol/index.ts'
 import type { AskOptions, Engine, ScaledAdapter } from './ports.ts'
-import type { BaseInfo, Score } from './engine-messages.ts'
+import type { EngineBase, Score } from './engine-messages.ts'
 
 export interface Passage {
   /** BOS included; tokens 2..n are predicted. */
@@ -42,7 +42,7 @@ export async function nllOfPassages(
 /** In windows of the context size, each with BOS in front where the base wants it, so that every token of the text is predicted once. */
 export async function nllOfText(
   engine: Engine,
-  base: Pick<BaseInfo, 'bos' | 'contextSize'>,
+  base: Pick<EngineBase, 'bos' | 'contextSize'>,
   adapters: readonly ScaledAdapter[],
   text: string,
   options?: AskOptions,
@@ -59,7 +59,7 @@ export async function nllOfText(
 
 export function windowsOf(
   tokens: readonly number[],
-  { bos, contextSize }: Pick<BaseInfo, 'bos' | 'contextSize'>,
+  { bos, contextSize }: Pick<EngineBase, 'bos' | 'contextSize'>,
 ): number[][] {
   const front = bos === undefined ? [] : [bos]
   const step = contextSize - front.length

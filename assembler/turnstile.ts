@@ -24,15 +24,14 @@ export function createTurnstile(): Turnstile {
 }
 
 async function untilOrAborted(ready: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  const cancelled = (): MeshError => new MeshError('aborted', 'Cancelled while waiting.', {}, { cause: signal?.reason })
+  if (signal?.aborted) throw cancelled()
   const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void =>
-    reject(new MeshError('aborted', 'Cancelled while waiting.', {}, { cause: signal?.reason }))
-  if (signal?.aborted) onAbort()
+  const onAbort = (): void => reject(cancelled())
   signal?.addEventListener('abort', onAbort)
   try {
     await Promise.race([ready, aborted])
   } finally {
     signal?.removeEventListener('abort', onAbort)
-    aborted.catch(() => {})
   }
 }

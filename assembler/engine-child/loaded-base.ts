@@ -5,11 +5,14 @@ import { availableParallelism } from 'node:os'
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp'
 import type { LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp'
 import { MeshError } from '../../protocol/index.ts'
-import type { BaseInfo, LoadRequest, ScaledFile } from '../engine-messages.ts'
+import type { EngineBase, LoadRequest, ScaledFile } from '../engine-messages.ts'
 import { createEngineLog, refusalOf } from './native-failure.ts'
 import type { EngineLog } from './native-failure.ts'
 
-/** Scores are compared between machines and files: with an F32 cache two equal computations differ by 1e-5, with F16 by 6e-4. */
+/**
+ * Scores are compared between machines and files, so they are computed in F32 throughout: two equal computations then differ by 5e-5 in a
+ * log-probability. The F16 cache alone makes that 6e-4, llama.cpp's flash attention, which is F16 inside on a CPU, 3e-2.
+ */
 type Purpose = 'score' | 'chat'
 
 interface Slot {
@@ -20,13 +23,15 @@ interface Slot {
 
 export interface LoadedBase {
   readonly path: string
-  readonly info: BaseInfo
+  readonly info: EngineBase
   readonly model: LlamaModel
   /** A sequence made with exactly these adapters. It still holds the tokens of its last use: the caller clears or continues them. */
   sequenceFor(purpose: Purpose, adapters: readonly ScaledFile[], tokens?: number): Promise<LlamaContextSequence>
   /** Throws `bad-input`: llama.cpp reads beyond its tables for an id that the vocabulary doesn't have. */
   checkTokens(tokens: readonly number[]): Token[]
 }
+
+const exact = { flashAttention: false, experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' } as const
 
 const defaultContextLimit = 4096
 /** llama.cpp rounds context sizes up to this anyway. */
@@ -97,7 +102,7 @@ async function loadModel(path: string, threads: number, log: EngineLog): Promise
   }
 }
 
-function describe(model: LlamaModel, contextSize: number | undefined): BaseInfo {
+function describe(model: LlamaModel, contextSize: number | undefined): EngineBase {
   const { tokens, trainContextSize } = model
   const template = model.fileInfo.metadata.tokenizer?.chat_template
   return {
@@ -127,7 +132,7 @@ async function createContext(
       threads,
       lora: { adapters: adapters.map(({ path, scale }) => ({ filePath: path, scale })) },
       failedCreationRemedy: false,
-      ...(purpose === 'score' && { experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' }),
+      ...(purpose === 'score' && exact),
     })
   } catch (error) {
     throw refusalOf(adapters[0]?.path ?? 'the context', error, log)
