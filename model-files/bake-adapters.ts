@@ -39,7 +39,7 @@ const q8BlockElements = 32
 
 /**
  * Throws `bad-input` for scales that can't be used or that leave nothing, `rank-limit`, what `validateAdapter` throws for one of the
- * adapters (with `details.path`), `not-finite` for sums that the dtype can't hold, or what `writeLora` throws.
+ * adapters (with `details.path`), `not-finite` for numbers that leave the dtype's range once scaled, or what `writeLora` throws.
  */
 export async function bakeAdapters(request: BakeRequest): Promise<BakedAdapter> {
   const { base, out, dtype = 'f32' } = request

@@ -3,7 +3,7 @@
 // Numbers pass through float64 and are rounded once, on storing; memory stays at a few MiB, whatever the size of the matrices.
 import { MeshError } from '../protocol/index.ts'
 import type { AdapterPair } from './adapter-pairs.ts'
-import { ggmlTypes, type GgufFile, type GgufTensorInfo } from './gguf-format.ts'
+import type { GgufFile, GgufTensorInfo } from './gguf-format.ts'
 import { decodeTensor, dtypeOf, encodeTensor, type TensorDtype } from './tensor-dtypes.ts'
 import type { LoraMatrix } from './write-lora.ts'
 
@@ -116,7 +116,6 @@ function readRows(file: GgufFile, tensor: GgufTensorInfo, firstRow: number, coun
   return decodeTensor(dtype, file.source.read(file.dataOffset + tensor.offset + firstRow * rowBytes, count * rowBytes))
 }
 
-/** The largest magnitude that each type can hold; Q8_0 keeps a block's largest value / 127 as F16. */
 const largestOf: Record<TensorDtype, number> = {
   F32: 3.4028234663852886e38,
   F16: 65_504,
@@ -124,16 +123,14 @@ const largestOf: Record<TensorDtype, number> = {
   Q8_0: 65_504 * 127,
 }
 
+/** The validator bounds the product of A and B, not each of them: a huge B beside a tiny A may leave the range once scaled. */
 function stored(dtype: TensorDtype, values: Float64Array, tensor: string): Uint8Array {
-  const largest = largestOf[dtype]
   // Written so that NaN fails too.
-  if (values.every((value) => Math.abs(value) <= largest)) return encodeTensor(dtype, values)
-  const advice = dtype === 'F32' ? 'Use smaller scales' : 'Use smaller scales, or bake as f32'
-  throw new MeshError(
-    'not-finite',
-    `The baked ${tensor} has numbers too large for ${ggmlTypes[dtype].name}. ${advice}.`,
-    { tensor, dtype },
-  )
+  if (values.every((value) => Math.abs(value) <= largestOf[dtype])) return encodeTensor(dtype, values)
+  throw new MeshError('not-finite', `Scaled, ${tensor} has numbers too large for ${dtype}. Use a smaller scale.`, {
+    tensor,
+    dtype,
+  })
 }
 
 /**
