@@ -65,6 +65,7 @@ export class MeshNode implements AsyncDisposable {
   readonly data: string
   readonly #bootstraps: Bootstraps
   #daemon: ChildProcess | undefined
+  #log = ''
 
   constructor(name: string, data: string, bootstraps: Bootstraps) {
     this.name = name
@@ -74,6 +75,11 @@ export class MeshNode implements AsyncDisposable {
 
   get pid(): number | undefined {
     return this.#daemon?.pid
+  }
+
+  /** What the daemon said on standard error so far, its last 64 KB. */
+  get log(): string {
+    return this.#log
   }
 
   /** Runs a command on this node's data folder; throws with its output unless it exits 0. */
@@ -98,9 +104,8 @@ export class MeshNode implements AsyncDisposable {
     args.push('--bootstrap-dht', this.#bootstraps.dht, '--bootstrap-hyperdht', this.#bootstraps.hyperdht, ...extra)
     const daemon = spawn(process.execPath, [commandLine, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#daemon = daemon
-    let stderr = ''
     daemon.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr = (stderr + text).slice(-8_000)
+      this.#log = (this.#log + text).slice(-65_536)
     })
     for await (const line of createInterface({ input: daemon.stdout })) {
       const ready = lastJsonLine(line)
@@ -109,7 +114,7 @@ export class MeshNode implements AsyncDisposable {
         return ready
       }
     }
-    throw new Error(`${this.name}: the daemon ended before it was ready\n${stderr}`)
+    throw new Error(`${this.name}: the daemon ended before it was ready\n${this.#log}`)
   }
 
   /** Ends the daemon as Ctrl-C does, and waits for it. */
