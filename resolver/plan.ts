@@ -17,7 +17,7 @@ export interface PlanInput {
 }
 
 export interface PlanOptions {
-  /** Also draw on releases of strangers; they are marked `outsider`. */
+  /** Draw on strangers' releases too where no member has an adequate one; they are marked `outsider`. */
   readonly anyPublisher?: boolean
   /** Most answering releases that are stacked (what they require comes with them); with more the plan routes each turn to one. */
   readonly maxStack?: number

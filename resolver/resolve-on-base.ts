@@ -21,6 +21,8 @@ export interface Candidate extends Relevance {
   /** Card id. */
   readonly release: string
   readonly adequate: boolean
+  /** False when the publisher is no member of a followed community. */
+  readonly member: boolean
 }
 
 export interface BaseResolution {
@@ -144,7 +146,7 @@ function coverableNeeds(needs: readonly Need[], excluded: Exclusions): Need[] {
 function coverCandidates(needs: readonly Need[], excluded: Exclusions): CoverCandidate[] {
   const scoresOf = new Map<ReleaseKey, Map<number, number>>()
   for (const [i, need] of needs.entries()) {
-    const able = need.candidates.filter(({ adequate, key }) => adequate && !excluded.has(key))
+    const able = preferMembers(need.candidates.filter(({ adequate, key }) => adequate && !excluded.has(key)))
     const best = Math.max(...able.map(({ score }) => score))
     for (const { key, score } of able) {
       if (score < closeEnough * best) continue
@@ -153,6 +155,12 @@ function coverCandidates(needs: readonly Need[], excluded: Exclusions): CoverCan
     }
   }
   return [...scoresOf].map(([id, scores]) => ({ id, scores }))
+}
+
+/** Strangers fill what the community leaves open: a text written to rank first must not push a member's release aside. */
+function preferMembers(candidates: readonly Candidate[]): readonly Candidate[] {
+  const members = candidates.filter(({ member }) => member)
+  return members.length > 0 ? members : candidates
 }
 
 interface Answer {
@@ -270,6 +278,7 @@ async function createFinder(input: ResolveInput, groups: ReadonlyMap<ReleaseKey,
         key,
         capability: capability.name,
         release: card.id,
+        member: card.member,
         score: rounded(relevance.score),
         coverage: rounded(relevance.coverage),
         words: rounded(relevance.words),
@@ -297,6 +306,7 @@ async function createFinder(input: ResolveInput, groups: ReadonlyMap<ReleaseKey,
               key,
               capability: card.capabilities[0]!.name,
               release: card.id,
+              member: card.member,
               score: 1,
               coverage: 1,
               words: 1,

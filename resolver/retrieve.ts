@@ -135,7 +135,7 @@ function indexWords(skills: readonly Skill[]): WordIndex {
   }
 }
 
-/** Per skill: BM25 where a missing word counts as its nearest kin, over the terms' total weight; and the same with every term capped at 1. */
+/** Per skill: BM25 where a missing word counts as its nearest kin, over the terms' total weight; and the part of that weight that is answered, 0..1. */
 function scoreWords(index: WordIndex, terms: readonly string[]): { words: Float64Array; coverage: Float64Array } {
   const words = new Float64Array(index.lengths.length)
   const coverage = new Float64Array(index.lengths.length)
@@ -145,18 +145,23 @@ function scoreWords(index: WordIndex, terms: readonly string[]): { words: Float6
   const totalWeight = considered.reduce((sum, [stem]) => sum + index.weightOf(stem), 0)
   for (const [stem, word] of considered) {
     const share = index.weightOf(stem) / totalWeight
-    const best = new Map<number, number>()
+    const bestWords = new Map<number, number>()
+    const bestCoverage = new Map<number, number>()
     for (const [kin, similarity] of index.kinOf(word)) {
       for (const [i, frequency] of index.postings.get(kin) ?? []) {
         const inText = saturation(frequency, index.lengths[i]!, index.averageLength)
-        const strength = similarity * (index.titles[i]!.has(kin) ? Math.max(1, inText) : inText)
-        if (strength > (best.get(i) ?? 0)) best.set(i, strength)
+        const strength = index.titles[i]!.has(kin) ? Math.max(1, inText) : inText
+        raise(bestWords, i, similarity * strength)
+        // However often a word is repeated, it answers no more of a term than it is like it.
+        raise(bestCoverage, i, similarity * Math.min(1, strength))
       }
     }
-    for (const [i, strength] of best) {
-      words[i]! += share * strength
-      coverage[i]! += share * Math.min(1, strength)
-    }
+    for (const [i, strength] of bestWords) words[i]! += share * strength
+    for (const [i, strength] of bestCoverage) coverage[i]! += share * strength
   }
   return { words, coverage }
+}
+
+function raise(best: Map<number, number>, key: number, value: number): void {
+  if (value > (best.get(key) ?? 0)) best.set(key, value)
 }

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest'
+import { aCard } from './card.fixture.ts'
+import { explainPlan, whyRelease } from './explain.ts'
+import { createNgramEmbedder } from './ngram-embedder.ts'
+import { planRequest } from './plan.ts'
+import type { Plan } from './plan.ts'
+
+const cards = [
+  aCard({ name: 'law', requires: [{ name: 'latin', range: '*' }], text: 'courts' }),
+  aCard({ name: 'latin', bytes: 500 }),
+  aCard({ name: 'music', publisher: 'e'.repeat(52), member: false }),
+  aCard({ name: 'wine', base: { id: '11'.repeat(32), label: 'a large base', files: ['22'.repeat(32)] } }),
+]
+const plan = (text: string): Promise<Plan> =>
+  planRequest({
+    text,
+    cards,
+    embedder: createNgramEmbedder(),
+    options: { anyPublisher: true, held: new Set(['latin@1.0.0']) },
+  })
+
+describe('the explanation of a plan', () => {
+  it('names facets, every score of every candidate, gaps, bytes and other bases', async () => {
+    const found = await plan('a lawyer who loves music and wine')
+    const text = explainPlan(found)
+    for (const { name, version, score } of found.matches)
+      expect(text).toContain(`  -> ${name}@${version}  score ${score}`)
+    for (const { candidates } of found.scores) {
+      for (const { score, words, similarity, coverage } of candidates.filter((candidate) => candidate.score > 0)) {
+        expect(text).toContain(`score ${score} = words ${words}, similarity ${similarity}; coverage ${coverage}`)
+      }
+    }
+    expect(text).toContain('gap: wine: no release is about this')
+    expect(text).toContain('no member of your communities')
+    expect(text).toContain('Fetch    law@1.0.0  1000 bytes')
+    expect(text).toContain('Held     latin@1.0.0  500 bytes, required by law')
+    expect(text).toContain('a large base (111111111111…) has wine@1.0.0 for wine; files 222222222222…')
+    expect(text).not.toContain('%')
+  })
+
+  it('of a request for nothing says so', async () => {
+    expect(explainPlan(await plan('please'))).toMatch(/^Nothing was asked for/)
+  })
+
+  it('of one release says what it answers and who requires it', async () => {
+    const found = await plan('law')
+    expect(whyRelease(found, 'law')).toMatch(
+      /^law@1\.0\.0 is part of this persona because it answers "law" \(score [\d.]+\)\.$/,
+    )
+    expect(whyRelease(found, 'latin')).toBe('latin@1.0.0 is part of this persona because law requires it.')
+    expect(() => whyRelease(found, 'wine')).toThrowError(
+      expect.objectContaining({ code: 'not-found', message: expect.stringMatching(/made of: latin, law/) as string }),
+    )
+  })
+})
