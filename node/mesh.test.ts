@@ -1,13 +1,21 @@
 // The main job between real processes: every node is `lora-mesh up` with its own data folder, key and ports, on loopback.
 import { execFileSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { kit } from '../testing/kit.ts'
 import { LocalMesh } from '../testing/local-mesh.ts'
 import type { MeshNode } from '../testing/local-mesh.ts'
 
 const request = 'someone who can write a recipe in the style of a Shakespeare play, with wine pairing'
+/** The folders of all meshes of this file, to see at the end that they are gone. */
+const folders: string[] = []
+
+async function startMesh(): Promise<LocalMesh> {
+  const mesh = await LocalMesh.start()
+  folders.push(mesh.folder)
+  return mesh
+}
+
 const storyBase = kit.path('models/stories260K.gguf')
 
 interface Plan {
@@ -56,7 +64,7 @@ describe.skipIf(!kit.present)('a mesh of four nodes (needs the kit)', () => {
   let first: Requested
 
   beforeAll(async () => {
-    mesh = await LocalMesh.start()
+    mesh = await startMesh()
     ;[a, b, c, d] = ['A', 'B', 'C', 'D'].map((name) => mesh.node(name))
     const [, identityOfB] = await Promise.all([a!, b!, c!].map((node) => ready(node)))
     link = String((await a!.run(['community', 'create', 'kitchen', '--member', identityOfB!]))['link'])
@@ -164,7 +172,7 @@ describe.skipIf(!kit.present)('finding a release by one way alone (needs the kit
   ])(
     'works through %s',
     async (_how, flags) => {
-      await using mesh = await LocalMesh.start()
+      await using mesh = await startMesh()
       const [publisher, seeker] = [mesh.node('publisher'), mesh.node('seeker')]
       const [identity] = await Promise.all([ready(publisher, flags), ready(seeker, flags)])
       const link = String((await publisher.run(['community', 'create', 'kitchen']))['link'])
@@ -179,11 +187,11 @@ describe.skipIf(!kit.present)('finding a release by one way alone (needs the kit
   )
 })
 
-describe.skipIf(!kit.present)('after everything', () => {
-  it('no process and no temporary folder of a mesh is left', () => {
-    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('lora-mesh-'))).toEqual([])
-    const processes = execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' })
-    expect(processes.split('\n').filter((line) => line.includes('lora-mesh-') && !line.includes('ps -eo'))).toEqual([])
+describe.skipIf(!kit.present)('after everything (needs the kit)', () => {
+  it('no process and no folder of these meshes is left', () => {
+    expect(folders.filter((folder) => existsSync(folder))).toEqual([])
+    const processes = execFileSync('ps', ['-eo', 'args='], { encoding: 'utf8' }).split('\n')
+    expect(processes.filter((line) => folders.some((folder) => line.includes(folder)))).toEqual([])
   })
 })
 
