@@ -3,6 +3,18 @@
 // and by the page. It must never answer with keys, tokens or absolute paths outside the data folder that the caller did not send.
 import type { Route } from '../http/index.ts'
 import type { Node } from '../create-node.ts'
+import { baseRoutes } from './base-routes.ts'
+import { chatRoutes } from './chat-routes.ts'
+import { communityRoutes } from './community-routes.ts'
+import { jobRoutes } from './job-routes.ts'
+import { releaseRoutes } from './release-routes.ts'
 import { statusRoutes } from './status-routes.ts'
 
-export const routes: readonly Route<Node>[] = [...statusRoutes]
+export const routes: readonly Route<Node>[] = [
+  ...statusRoutes,
+  ...baseRoutes,
+  ...communityRoutes,
+  ...releaseRoutes,
+  ...chatRoutes,
+  ...jobRoutes,
+]

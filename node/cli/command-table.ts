@@ -2,15 +2,27 @@
 import type { Command } from './command.ts'
 import type { CommandGroup } from './help.ts'
 import { bakeCommand } from './commands/bake.ts'
+import { baseCommands } from './commands/base.ts'
+import { chatCommand } from './commands/chat.ts'
+import { communityCommands } from './commands/community.ts'
 import { evalCommand } from './commands/eval.ts'
 import { importCommand } from './commands/import.ts'
 import { initCommand } from './commands/init.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { jobsCommand } from './commands/jobs.ts'
+import { lockCommand } from './commands/lock.ts'
+import { lsCommand } from './commands/ls.ts'
 import { nllCommand } from './commands/nll.ts'
+import { planCommand } from './commands/plan.ts'
+import { publishCommand } from './commands/publish.ts'
 import { upCommand } from './commands/up.ts'
+import { whyCommand } from './commands/why.ts'
 
 const table: readonly (readonly [group: string, members: readonly Command[]])[] = [
-  ['Start', [initCommand, upCommand]],
+  ['Start', [initCommand, ...baseCommands, upCommand]],
+  ['Communities', communityCommands],
+  ['Personas', [planCommand, chatCommand, lsCommand, whyCommand, lockCommand]],
+  ['Sharing', [publishCommand, jobsCommand]],
   ['Model files (no node needed)', [inspectCommand, importCommand, bakeCommand, nllCommand, evalCommand]],
 ]
 

@@ -1,0 +1,35 @@
+// One turn of a chat: the conversation so far in, the answer out, as it is written.
+import type { ChatMessage, StopReason } from '../assembler/index.ts'
+import { assemblePersona } from './assemble-persona.ts'
+import type { Node } from './create-node.ts'
+
+export interface ChatWish {
+  /** Absent: the persona made last. */
+  readonly persona?: string | undefined
+  readonly messages: readonly ChatMessage[]
+  readonly maxTokens?: number | undefined
+}
+
+export interface ChatAnswer {
+  readonly persona: string
+  readonly text: string
+  readonly tokens: number
+  readonly stop: StopReason
+}
+
+export async function chatTurn(
+  node: Node,
+  { persona: name, messages, maxTokens }: ChatWish,
+  signal: AbortSignal,
+  onText: (text: string) => void,
+): Promise<ChatAnswer> {
+  const persona = await node.personas.get(name)
+  const { adapters } = await assemblePersona(node, persona, signal)
+  // System prompts of publishers stay out: text of strangers is never silently an instruction.
+  const answer = await node.engine.chat({ adapters }, messages, {
+    signal,
+    onToken: onText,
+    ...(maxTokens === undefined ? {} : { maxTokens }),
+  })
+  return { persona: persona.id, text: answer.text, tokens: answer.tokens.length, stop: answer.stop }
+}

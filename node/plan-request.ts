@@ -1,0 +1,73 @@
+// Request text -> plan, on the base that answers most of it.
+import { planRequest } from '../resolver/index.ts'
+import type { Card, OtherBase, Plan, PlannedRelease } from '../resolver/index.ts'
+import type { KnownBase } from './base-store.ts'
+import type { Node } from './create-node.ts'
+import { cardsOf } from './release-cards.ts'
+
+export interface PlanWish {
+  readonly text: string
+  /** Also draw on publishers outside the followed communities; what comes from them is marked. */
+  readonly anyPublisher: boolean
+  readonly signal: AbortSignal
+}
+
+export interface PlanOnBase {
+  readonly plan: Plan
+  /** Undefined while the node has no base. */
+  readonly base: KnownBase | undefined
+}
+
+/**
+ * The base in use, unless nothing fits it and something fits another base this node has. Throws what `planRequest` throws.
+ */
+export async function planOnOwnBases(node: Node, wish: PlanWish): Promise<PlanOnBase> {
+  const cards = cardsOf(node.registry.catalogue({ anyPublisher: true }))
+  const current = node.bases.current()
+  const first = { plan: await planOn(node, wish, cards, current), base: current }
+  if (first.plan.matches.length > 0) return first
+  for (const { id } of first.plan.otherBases) {
+    const base = node.bases.list().find((own) => own.id === id)
+    if (base !== undefined) return { plan: await planOn(node, wish, cards, base), base }
+  }
+  return first
+}
+
+/** What `plan` and `request` answer with --json; facets are their texts. */
+export interface PlanAnswer {
+  readonly facets: readonly string[]
+  readonly matches: Plan['matches']
+  readonly fetch: readonly PlannedRelease[]
+  readonly gaps: Plan['gaps']
+  readonly mode: Plan['mode']
+  readonly strategy: Plan['strategy']
+  /** To be fetched. */
+  readonly bytes: number
+  readonly base: { readonly id: string; readonly label: string } | undefined
+  readonly otherBases: readonly OtherBase[]
+}
+
+export function planAnswer({ plan, base }: PlanOnBase): PlanAnswer {
+  const { facets, matches, fetch, gaps, mode, strategy, bytes, otherBases } = plan
+  return {
+    facets: facets.map(({ text }) => text),
+    matches,
+    fetch,
+    gaps,
+    mode,
+    strategy,
+    bytes,
+    base: base && { id: base.id, label: base.label },
+    otherBases,
+  }
+}
+
+function planOn(node: Node, wish: PlanWish, cards: readonly Card[], base: KnownBase | undefined): Promise<Plan> {
+  return planRequest({
+    text: wish.text,
+    cards,
+    embedder: node.embedder,
+    ...(base === undefined ? {} : { baseId: base.id }),
+    options: { anyPublisher: wish.anyPublisher, held: node.releases.ids(), signal: wish.signal },
+  })
+}

@@ -1,0 +1,215 @@
+// Training output -> a signed, probed release that this node announces and seeds.
+import { copyFile, mkdtemp, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { makeProbe } from '../assembler/index.ts'
+import type { Probe } from '../assembler/index.ts'
+import { convertPeft, openFileSource, sha256File, validateAdapter } from '../model-files/index.ts'
+import type { AdapterInfo } from '../model-files/index.ts'
+import { MeshError, encodeManifest, fromHex, identityToText, signManifest, toHex } from '../protocol/index.ts'
+import type { Manifest } from '../protocol/index.ts'
+import type { KnownBase } from './base-store.ts'
+import type { Node } from './create-node.ts'
+import { errorCode, storageError } from './private-file.ts'
+import { rememberProbed } from './probe-releases.ts'
+import { torrentOfRelease } from './release-pieces.ts'
+import type { HeldRelease } from './release-store.ts'
+
+export interface PublishWish {
+  /** A PEFT folder as training leaves it, or a LoRA GGUF. */
+  readonly path: string
+  readonly name: string
+  readonly version: string
+  readonly summary: string
+  /** SPDX. */
+  readonly licence: string
+  /** Absent: one, with the release's own name and summary. */
+  readonly capabilities: readonly { readonly name: string; readonly description: string }[]
+  readonly tags: readonly string[]
+  /** Strength at run time; 1: as trained. */
+  readonly scale: number
+  /** Absent: the base in use. */
+  readonly base?: string | undefined
+}
+
+export interface PublishedRelease {
+  /** `publisher/name@version`. */
+  readonly release: string
+  readonly releaseId: string
+  readonly infohash: string
+  readonly sha256: string
+  readonly bytes: number
+  readonly rank: number
+  readonly targets: readonly string[]
+  readonly base: { readonly id: string; readonly label: string }
+  /** `pending`: it is signed into the log, and others see it, once a peer has been asked. */
+  readonly state: 'published' | 'pending'
+  readonly message: string | undefined
+}
+
+export type PublishStep = 'convert' | 'check' | 'probe' | 'sign' | 'announce'
+
+/** Throws what each step throws; nothing is announced unless all of them passed. */
+export async function publishRelease(
+  node: Node,
+  wish: PublishWish,
+  signal: AbortSignal,
+  onStep: (step: PublishStep) => void,
+): Promise<PublishedRelease> {
+  const base = wish.base === undefined ? node.bases.current() : node.bases.find(wish.base)
+  if (base === undefined) {
+    throw new MeshError(
+      'base-missing',
+      'A release is for one base: add the base it was trained on with `lora-mesh base add FILE`.',
+      { bases: [] },
+    )
+  }
+  requireNewVersion(node, wish, base)
+  const folder = await mkdtemp(join(node.options.paths.staging, 'publish-'))
+  try {
+    const staged = await stage(node, wish, base, folder, signal, onStep)
+    onStep('probe')
+    const engineFile = { path: staged.path, sha256: staged.sha256, scale: wish.scale }
+    const probe = await makeProbe(node.engine, { path: base.path, sha256: base.file }, engineFile, { signal })
+    onStep('sign')
+    const signed = signManifest(manifestOf(node, wish, base, staged, probe), node.options.keys.author)
+    const torrent = await torrentOfRelease(signed.sealed, staged.path, signal)
+    await moveSynced(staged.path, node.releases.adapterPath(staged.sha256))
+    const held = await node.releases.keep(signed, torrent.metainfo)
+    await rememberProbed(dirname(held.paths.manifest), base)
+    onStep('announce')
+    return announce(node, held, base)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+interface StagedAdapter {
+  readonly info: AdapterInfo
+  readonly path: string
+  /** Lower-case hex. */
+  readonly sha256: string
+}
+
+function requireNewVersion(node: Node, { name, version }: PublishWish, base: KnownBase): void {
+  const taken = node.registry
+    .catalogue()
+    .find(
+      ({ own, manifest }) =>
+        own && manifest.name === name && manifest.version === version && toHex(manifest.base.id) === base.id,
+    )
+  if (taken === undefined) return
+  throw new MeshError(
+    'version-taken',
+    `You already published ${name}@${version} for ${base.label}: choose a higher version.`,
+    {
+      name,
+      version,
+      owner: toHex(taken.releaseId),
+    },
+  )
+}
+
+/** Converts or copies the adapter and checks it against the base. */
+async function stage(
+  node: Node,
+  wish: PublishWish,
+  base: KnownBase,
+  folder: string,
+  signal: AbortSignal,
+  onStep: (step: PublishStep) => void,
+): Promise<StagedAdapter> {
+  const baseInfo = await node.bases.info(base, signal)
+  const path = join(folder, 'adapter.gguf')
+  onStep('convert')
+  if (await isFolder(wish.path)) await convertPeft({ dir: wish.path, base: baseInfo, out: path, signal })
+  else await copyFile(wish.path, path)
+  onStep('check')
+  using source = openFileSource(path)
+  const info = await validateAdapter(source, baseInfo, { signal })
+  return { info, path, sha256: toHex(await sha256File(path, { signal })) }
+}
+
+function manifestOf(
+  node: Node,
+  wish: PublishWish,
+  base: KnownBase,
+  { info, sha256 }: StagedAdapter,
+  probe: Probe,
+): Manifest {
+  const { name, version, summary, licence, capabilities, tags } = wish
+  const scale = Math.round(wish.scale * 1e6)
+  const manifest: Manifest = {
+    schema: 1,
+    name,
+    version,
+    publisher: node.options.keys.author.identity,
+    base: {
+      id: fromHex(base.id),
+      tokenizer: fromHex(base.tokenizer),
+      label: base.label,
+      evaluatedOn: [fromHex(base.file)],
+    },
+    summary,
+    capabilities: capabilities.length > 0 ? [...capabilities] : [{ name, description: summary }],
+    tags: [...new Set(tags)].toSorted(),
+    licence,
+    requires: [],
+    adapter: {
+      bytes: info.bytes,
+      sha256: fromHex(sha256),
+      rank: info.rank,
+      alpha: Math.round(info.alpha * 1e6),
+      targets: [...info.targets],
+      dtype: info.dtype,
+    },
+    use: { scale, scaleRange: [Math.min(0, scale), Math.max(scale, 2 * scale)] },
+    probe,
+    evaluations: [],
+    lineage: { method: 'trained', parents: [] },
+    createdAt: node.options.clock(),
+  }
+  try {
+    encodeManifest(manifest)
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error
+    throw new MeshError('bad-input', error.message, error.details, { cause: error })
+  }
+  return manifest
+}
+
+function announce(node: Node, { id, signed, infohash }: HeldRelease, base: KnownBase): PublishedRelease {
+  const { manifest } = signed
+  const result = node.registry.publishRelease(signed, infohash)
+  return {
+    release: `${identityToText(manifest.publisher)}/${manifest.name}@${manifest.version}`,
+    releaseId: id,
+    infohash: toHex(infohash),
+    sha256: toHex(manifest.adapter.sha256),
+    bytes: manifest.adapter.bytes,
+    rank: manifest.adapter.rank,
+    targets: manifest.adapter.targets,
+    base: { id: base.id, label: base.label },
+    state: result.kind === 'appended' ? 'published' : 'pending',
+    message: result.kind === 'appended' ? result.warning : result.message,
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT')
+      throw new MeshError('not-found', `There is no file or folder ${path}.`, { path }, { cause: error })
+    throw error
+  }
+}
+
+async function moveSynced(from: string, to: string): Promise<void> {
+  try {
+    await using file = await open(from, 'r+')
+    await file.sync()
+    await rename(from, to)
+  } catch (error) {
+    throw storageError(error, to)
+  }
+}
