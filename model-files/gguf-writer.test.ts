@@ -81,6 +81,12 @@ describe('writing GGUF', () => {
     )
   })
 
+  test('text keeps a byte order mark and characters outside the basic plane', () => {
+    const value = '\ufeff\u0000\ud83d\ude00 \u2581'
+    const bytes = writeGguf({ metadata: [['text', { type: 'string', value }]], tensors: [] })
+    expect(readGguf(memorySource(bytes), 'adapter').metadata.get('text')).toEqual({ type: 'string', value })
+  })
+
   test('a file written piece by piece is the file written at once', async () => {
     const data = Uint8Array.from({ length: 4 * 1_000 }, (_, i) => i % 241)
     const rest = Uint8Array.from({ length: 34 * 3 }, (_, i) => i)

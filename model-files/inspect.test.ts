@@ -66,6 +66,11 @@ describe('inspecting a file', () => {
     ['adapter', 'a broken adapter', loraBytes().subarray(0, -1)],
     ['adapter', 'an adapter broken after its metadata', loraBytes().subarray(0, 200)],
     ['adapter', 'an adapter that does not say so', loraBytes({ metadata: { 'general.type': undefined } })],
+    [
+      'adapter',
+      'one broken before its tensors',
+      loraBytes({ metadata: { 'general.type': undefined } }).subarray(0, 150),
+    ],
     ['base', 'a broken base', randomBaseBytes().subarray(0, -4_000)],
     ['base', 'a base broken after its metadata', randomBaseBytes().subarray(0, 1_000)],
     ['unknown', 'something else', new TextEncoder().encode('<!doctype html>')],

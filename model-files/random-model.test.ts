@@ -7,6 +7,7 @@ import { runLlama } from '../testing/llama-runs.ts'
 import { validateAdapter } from './adapter-validator.ts'
 import { inspectBase, inspectBaseSource } from './base-info.ts'
 import { memorySource, openFileSource } from './byte-source.ts'
+import { readGguf, readTensor } from './gguf-reader.ts'
 import { randomAdapter, randomAdapterBytes, randomBase, randomBaseBytes } from './random-model.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lora-mesh-random-'))
@@ -39,6 +40,20 @@ describe('random models', () => {
       targets: ['attn_q', 'ffn_down'],
       tensors: 8,
     })
+  })
+
+  test('have other numbers in every tensor, and a token for every byte', () => {
+    const file = readGguf(memorySource(randomBaseBytes({ vocabulary: 1_000 })), 'base')
+    const data = file.tensors.map((tensor) => Buffer.from(readTensor(file, tensor).slice(0, 64)).toString('hex'))
+    expect(new Set(data).size).toBe(data.length)
+    const list = (key: string): readonly unknown[] => {
+      const entry = file.metadata.get(key)
+      return entry?.type === 'array' ? entry.value : []
+    }
+    const tokens = list('tokenizer.ggml.tokens')
+    expect(new Set(tokens).size).toBe(1_000)
+    expect(list('tokenizer.ggml.token_type').filter((type) => type === 6)).toHaveLength(256)
+    expect(tokens.slice(3, 259).every((token) => /^<0x[0-9A-F]{2}>$/.test(String(token)))).toBe(true)
   })
 
   test('are refused when they are impossible', async () => {
