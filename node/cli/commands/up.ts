@@ -6,7 +6,6 @@ import { openDataFolder } from '../../data-folder.ts'
 import { jsonText } from '../../json-text.ts'
 import { loadKeys, readIdentity } from '../../keys.ts'
 import { dataPaths } from '../../data-folder.ts'
-import { startNode } from '../../start-node.ts'
 import { command } from '../command.ts'
 import type { OptionSpec, OptionValues } from '../command.ts'
 
@@ -50,6 +49,7 @@ export const upCommand = command({
     await using folder = await openDataFolder(dataRoot, 'up', Date.now)
     const config = withFlags(await readConfig(folder.paths.config), given)
     const keys = await loadKeys(keyFolder, process.env['LORA_MESH_PASSPHRASE'])
+    const { startNode } = await import('../../start-node.ts')
     await using running = await startNode({ folder, config, keys, clock: Date.now, log: terminal.say, daemon: true })
     const ready = {
       ready: true,
