@@ -8,6 +8,8 @@ export interface ScaledFile {
 
 export interface LoadRequest {
   readonly path: string
+  /** Of the file, as the caller knows it. */
+  readonly sha256: string
   /** Tokens; the base's training length, at most 4096, if absent. */
   readonly contextSize?: number
   /** Cores - 1 if absent: all cores ruin generation on a small machine. */
@@ -22,7 +24,7 @@ export interface EngineBase {
   readonly contextSize: number
   /** What has to stand in front of every text, if this base wants that. */
   readonly bos?: number
-  /** Whether the file brings a chat template; otherwise a conversation is continued as plain text. */
+  /** Whether the file brings a chat template that works; otherwise a conversation is continued as plain text. */
   readonly chatTemplate: boolean
 }
 

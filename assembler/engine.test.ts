@@ -209,6 +209,9 @@ async function aWorld(options: EngineOptions = {}): Promise<SmallWorld> {
   return world
 }
 
+/** Starts many processes, a second each on a quiet machine. */
+const slow = { timeout: 240_000 }
+
 const short = [[1, 300, 301]]
 const longAnswer = { maxTokens: 400, sampling: { temperature: 1, rngSeed: 1 } }
 
@@ -229,7 +232,7 @@ describe('model files that are not what they should be', () => {
     }
   })
 
-  test('a file that kills the engine: told, survived, and after the third time not tried again', async () => {
+  test('a file that kills the engine: told, survived, and after the third time not tried again', slow, async () => {
     const { engine, aKiller, anAdapter } = await aWorld()
     const killer = await aKiller()
     const ask = (adapters: ScaledAdapter[]): Promise<unknown> => failure(engine.nll(adapters, short))
@@ -266,15 +269,23 @@ describe.skipIf(!kit.present)('hostile LoRA files handed straight to the engine 
     expect(pidOf(world.engine)).toBe(pid)
   })
 
-  test('each one that ends the process is told with its assertion, and the next file is tried in a fresh one', async () => {
-    const { files } = readKitJson<{ files: { file: string; llama_cpp: string }[] }>('hostile', 'gguf', 'expected.json')
-    const killers = files.filter(({ llama_cpp }) => llama_cpp.startsWith('crashed'))
-    expect(killers.length).toBe(8)
-    for (const { file } of killers) {
-      expect(await ask(file)).toMatchObject({ code: 'child-crashed', details: { file, signal: 'SIGABRT' } })
-    }
-    expect(await ask('ok_q_v.gguf')).toMatchObject({ tokens: 2 })
-  })
+  test(
+    'each one that ends the process is told with its assertion, and the next file is tried in a fresh one',
+    slow,
+    async () => {
+      const { files } = readKitJson<{ files: { file: string; llama_cpp: string }[] }>(
+        'hostile',
+        'gguf',
+        'expected.json',
+      )
+      const killers = files.filter(({ llama_cpp }) => llama_cpp.startsWith('crashed'))
+      expect(killers.length).toBe(8)
+      for (const { file } of killers) {
+        expect(await ask(file)).toMatchObject({ code: 'child-crashed', details: { file, signal: 'SIGABRT' } })
+      }
+      expect(await ask('ok_q_v.gguf')).toMatchObject({ tokens: 2 })
+    },
+  )
 })
 
 describe('the engine process', () => {

@@ -50,25 +50,24 @@ class EngineProcess implements Engine {
     return this.#child?.state ?? { kind: this.#disposed ? 'stopped' : 'not-started' }
   }
 
-  async load(base: ModelFile, { signal }: AskOptions = {}): Promise<EngineBase> {
-    return this.#turnstile.pass(signal, async () => {
-      this.#base = base
-      return (await this.#withBase(signal)).info
-    })
+  async load(base: ModelFile, { signal }: Pick<AskOptions, 'signal'> = {}): Promise<EngineBase> {
+    this.#base = base
+    return this.#turnstile.pass(signal, async () => (await this.#withBase(base, signal)).info)
   }
 
-  async tokenize(text: string, { signal }: AskOptions = {}): Promise<number[]> {
-    return this.#ask('tokenize', { text }, [], { signal })
+  async tokenize(text: string, { signal, forBase }: AskOptions = {}): Promise<number[]> {
+    return this.#ask('tokenize', { text }, [], { signal, forBase })
   }
 
   async nll(
     adapters: readonly ScaledAdapter[],
     sequences: readonly (readonly number[])[],
-    { signal, predicted, onProgress }: Parameters<Engine['nll']>[2] = {},
+    { signal, forBase, predicted, onProgress }: Parameters<Engine['nll']>[2] = {},
   ): ReturnType<Engine['nll']> {
     const ask = { adapters: filesOf(adapters), sequences, ...(predicted !== undefined && { predicted }) }
     return this.#ask('score', ask, adapters, {
       signal,
+      forBase,
       onEvent: (event) => onProgress?.(event as { done: number }),
     })
   }
@@ -76,15 +75,15 @@ class EngineProcess implements Engine {
   async logProbabilities(
     adapters: readonly ScaledAdapter[],
     tokens: readonly number[],
-    { signal }: AskOptions = {},
+    { signal, forBase }: AskOptions = {},
   ): Promise<Float32Array[]> {
-    return this.#ask('logProbabilities', { adapters: filesOf(adapters), tokens }, adapters, { signal })
+    return this.#ask('logProbabilities', { adapters: filesOf(adapters), tokens }, adapters, { signal, forBase })
   }
 
   async generate(
     adapters: readonly ScaledAdapter[],
     prompt: Prompt,
-    { signal, maxTokens = defaultMaxTokens, sampling, stopTexts, onToken }: GenerateOptions = {},
+    { signal, forBase, maxTokens = defaultMaxTokens, sampling, stopTexts, onToken }: GenerateOptions = {},
   ): ReturnType<Engine['generate']> {
     const ask: GenerateRequest = {
       adapters: filesOf(adapters),
@@ -95,6 +94,7 @@ class EngineProcess implements Engine {
     }
     return this.#ask('generate', ask, adapters, {
       signal,
+      forBase,
       onEvent: (event) => onToken?.((event as { text: string }).text),
     })
   }
@@ -115,11 +115,15 @@ class EngineProcess implements Engine {
     type: K,
     ask: EngineRequests[K]['ask'],
     adapters: readonly ScaledAdapter[],
-    options: { signal: AbortSignal | undefined; onEvent?(event: unknown): void },
+    options: { signal: AbortSignal | undefined; forBase: ModelFile | undefined; onEvent?(event: unknown): void },
   ): Promise<EngineRequests[K]['answer']> {
+    // Now, not when its turn comes: by then somebody else may have loaded another one.
+    const base = options.forBase ?? this.#base
+    if (base === undefined)
+      throw new MeshError('base-missing', 'No base is loaded. Add one with `lora-mesh base add FILE`.')
     return this.#turnstile.pass(options.signal, async () => {
       for (let attempt = 1; ; attempt++) {
-        await this.#withAdapters(adapters, options.signal)
+        await this.#withAdapters(base, adapters, options.signal)
         try {
           return await this.#request(type, ask, options)
         } catch (error) {
@@ -129,29 +133,34 @@ class EngineProcess implements Engine {
     })
   }
 
-  async #withBase(signal: AbortSignal | undefined): Promise<Loaded> {
-    const base = this.#base
-    if (base === undefined)
-      throw new MeshError('base-missing', 'No base is loaded. Add one with `lora-mesh base add FILE`.')
+  async #withBase(base: ModelFile, signal: AbortSignal | undefined): Promise<Loaded> {
     const present = this.#present()
     if (present?.base.path === base.path && present.base.sha256 === base.sha256) return present
-    const child = this.#theChild()
-    // A fresh process for another base: all memory of the old one is given back.
-    if (present !== undefined) await child.restart('it gets another base')
     const { threads, contextSize } = this.#options
     const ask = {
       path: base.path,
+      sha256: base.sha256,
       ...(threads !== undefined && { threads }),
       ...(contextSize !== undefined && { contextSize }),
     }
-    const info = await this.#loadFile('load', base, ask, signal)
-    const { state } = child
+    const load = (): Promise<EngineBase> => this.#loadFile('load', base, ask, signal)
+    const info = await load().catch(async (error: unknown) => {
+      if (!isMeshError(error) || error.details['reason'] !== 'other-base') throw error
+      // A fresh process for another base: all memory of the old one is given back.
+      await this.#theChild().restart('it gets another base')
+      return load()
+    })
+    const { state } = this
     this.#loaded = { pid: state.kind === 'running' ? state.pid : 0, base, info, adapters: new Map() }
     return this.#loaded
   }
 
-  async #withAdapters(adapters: readonly ScaledAdapter[], signal: AbortSignal | undefined): Promise<void> {
-    let loaded = await this.#withBase(signal)
+  async #withAdapters(
+    base: ModelFile,
+    adapters: readonly ScaledAdapter[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    let loaded = await this.#withBase(base, signal)
     const wanted = new Map<ScaledAdapter, number>()
     for (const adapter of adapters) {
       if (!loaded.adapters.has(adapter.path)) wanted.set(adapter, await bytesOf(adapter))
@@ -162,7 +171,7 @@ class EngineProcess implements Engine {
       sum(loaded.adapters.values()) + sum(wanted.values()) > this.#budget
     ) {
       await this.#theChild().restart('its adapters fill the memory they may use')
-      loaded = await this.#withBase(signal)
+      loaded = await this.#withBase(base, signal)
     }
     for (const adapter of adapters) {
       if (loaded.adapters.has(adapter.path)) continue

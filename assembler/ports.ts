@@ -33,6 +33,8 @@ export type EngineState = ChildState | { readonly kind: 'not-started' }
 
 export interface AskOptions {
   readonly signal?: AbortSignal
+  /** The base this request is meant for; default: the one loaded last. Whoever shares the engine with others names it. */
+  readonly forBase?: ModelFile
 }
 
 export interface GenerateOptions extends AskOptions {
@@ -57,8 +59,8 @@ export interface EnginePersona {
  */
 export interface Engine extends AsyncDisposable {
   readonly state: EngineState
-  /** Makes `base` the one that all other requests use. Loading the same one again costs nothing. */
-  load(base: ModelFile, options?: AskOptions): Promise<EngineBase>
+  /** Makes `base` the one that requests use which name none. Loading the same one again costs nothing. */
+  load(base: ModelFile, options?: Pick<AskOptions, 'signal'>): Promise<EngineBase>
   /** Token ids without BOS; text that looks like a special token is text. */
   tokenize(text: string, options?: AskOptions): Promise<number[]>
   /** Mean negative log-likelihoods with an F32 cache. `predicted[i]`: how many tokens at the end of sequence i count; default all but the first. */

@@ -30,9 +30,9 @@ export async function makeProbe(
   engine: Engine,
   base: ModelFile,
   adapter: ScaledAdapter,
-  { texts = [], signal }: AskOptions & { readonly texts?: readonly string[] } = {},
+  { texts = [], signal }: { readonly signal?: AbortSignal; readonly texts?: readonly string[] } = {},
 ): Promise<Probe> {
-  const ask = signal === undefined ? {} : { signal }
+  const ask: AskOptions = { forBase: base, ...(signal !== undefined && { signal }) }
   const info = await engine.load(base, ask)
   // A base that wants no BOS still needs a first token: an empty line.
   const start = info.bos === undefined ? (await engine.tokenize('\n', ask)).slice(-1) : [info.bos]
@@ -68,9 +68,9 @@ export async function checkProbe(
   base: ModelFile,
   adapter: ScaledAdapter,
   probe: Probe,
-  { sameFile, signal }: AskOptions & { readonly sameFile: boolean },
+  { sameFile, signal }: { readonly signal?: AbortSignal; readonly sameFile: boolean },
 ): Promise<ProbeResult> {
-  const ask = signal === undefined ? {} : { signal }
+  const ask: AskOptions = { forBase: base, ...(signal !== undefined && { signal }) }
   await engine.load(base, ask)
   const expectedGain = gainOf(probe)
   if (expectedGain < leastGain) {

@@ -6,6 +6,8 @@ import { getLlama, LlamaLogLevel } from 'node-llama-cpp'
 import type { LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp'
 import { MeshError } from '../../protocol/index.ts'
 import type { EngineBase, LoadRequest, ScaledFile } from '../engine-messages.ts'
+import { chatTemplateOf } from './chat-template.ts'
+import type { ChatTemplate } from './chat-template.ts'
 import { createEngineLog, refusalOf } from './native-failure.ts'
 import type { EngineLog } from './native-failure.ts'
 
@@ -23,8 +25,11 @@ interface Slot {
 
 export interface LoadedBase {
   readonly path: string
+  readonly sha256: string
   readonly info: EngineBase
   readonly model: LlamaModel
+  /** Absent: a conversation is continued as plain text. */
+  readonly template: ChatTemplate | undefined
   /** A sequence made with exactly these adapters. It still holds the tokens of its last use: the caller clears or continues them. */
   sequenceFor(purpose: Purpose, adapters: readonly ScaledFile[], tokens?: number): Promise<LlamaContextSequence>
   /** Throws `bad-input`: llama.cpp reads beyond its tables for an id that the vocabulary doesn't have. */
@@ -37,17 +42,20 @@ const defaultContextLimit = 4096
 /** llama.cpp rounds context sizes up to this anyway. */
 const contextStep = 256
 
-export async function loadBase({ path, contextSize, threads }: LoadRequest): Promise<LoadedBase> {
+export async function loadBase({ path, sha256, contextSize, threads }: LoadRequest): Promise<LoadedBase> {
   const log = createEngineLog()
   const useThreads = threads ?? Math.max(1, availableParallelism() - 1)
   const model = await loadModel(path, useThreads, log)
-  const info = describe(model, contextSize)
+  const template = chatTemplateOf(model)
+  const info = describe(model, contextSize, template)
   const slots = new Map<Purpose, Slot>()
 
   return {
     path,
+    sha256,
     info,
     model,
+    template,
     async sequenceFor(purpose, adapters, tokens = info.contextSize) {
       if (tokens > info.contextSize) {
         throw new MeshError('bad-input', `${tokens} tokens are more than the ${info.contextSize} this base can hold.`, {
@@ -102,15 +110,14 @@ async function loadModel(path: string, threads: number, log: EngineLog): Promise
   }
 }
 
-function describe(model: LlamaModel, contextSize: number | undefined): EngineBase {
+function describe(model: LlamaModel, contextSize: number | undefined, template: ChatTemplate | undefined): EngineBase {
   const { tokens, trainContextSize } = model
-  const template = model.fileInfo.metadata.tokenizer?.chat_template
   return {
     architecture: String(model.fileInfo.metadata.general.architecture),
     vocabulary: model.fileInfo.metadata.tokenizer?.ggml.tokens.length ?? 0,
     contextSize: Math.min(contextSize ?? defaultContextLimit, trainContextSize),
     ...(tokens.bos !== null && tokens.shouldPrependBosToken && { bos: tokens.bos }),
-    chatTemplate: typeof template === 'string' && template.trim() !== '',
+    chatTemplate: template !== undefined,
   }
 }
 

@@ -29,8 +29,9 @@ function theBase(): LoadedBase {
 const handlers: Handlers = {
   async load(request) {
     if (!isAbsolute(request.path)) throw new Error('A model path must be absolute.')
-    if (loaded !== undefined && loaded.path !== request.path)
-      throw new Error('This process has another base; start a fresh one.')
+    if (loaded !== undefined && (loaded.path !== request.path || loaded.sha256 !== request.sha256)) {
+      throw new MeshError('engine-failed', 'This process has another base.', { reason: 'other-base' })
+    }
     loaded ??= await loadBase(request)
     return loaded.info
   },

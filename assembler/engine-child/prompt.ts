@@ -1,12 +1,11 @@
 // A conversation as tokens. A base with a chat template gets the format it was trained on; one without gets plain text to continue.
-// The template is a program from the model file: it is bounded in length here, and in time by the supervisor's heartbeat.
-import { resolveChatWrapper, SpecialTokensText } from 'node-llama-cpp'
-import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token } from 'node-llama-cpp'
+import { SpecialTokensText } from 'node-llama-cpp'
+import type { LlamaText, Token } from 'node-llama-cpp'
 import { MeshError } from '../../protocol/index.ts'
 import type { ChatMessage, Prompt } from '../engine-messages.ts'
+import type { ChatTemplate } from './chat-template.ts'
 import type { LoadedBase } from './loaded-base.ts'
 
-const maxTemplateChars = 65_536
 const maxPromptChars = 1 << 20
 
 export interface PromptTokens {
@@ -15,26 +14,24 @@ export interface PromptTokens {
   readonly stopTexts: readonly string[]
 }
 
-const wrappers = new WeakMap<LlamaModel, ChatWrapper>()
-
 /** At most `room` tokens: old messages are dropped first (never the system message or the last one), then the front of the text. */
 export function promptFor(base: LoadedBase, prompt: Prompt, room: number): PromptTokens {
   if (prompt.kind === 'tokens') return { tokens: cut(base, base.checkTokens(prompt.tokens), room), stopTexts: [] }
   if (prompt.kind === 'text') return plain(base, prompt.text, room)
-  const wrapper = wrapperOf(base)
+  const { template } = base
   const format = (messages: readonly ChatMessage[]): PromptTokens =>
-    wrapper === undefined
+    template === undefined
       ? plain(base, messages.map(({ content }) => content).join('\n'), Infinity)
-      : wrapped(base, wrapper, messages)
+      : formatted(base, template, messages)
   let messages = [...prompt.messages]
-  let formatted = format(bounded(messages))
-  while (formatted.tokens.length > room) {
+  let whole = format(bounded(messages))
+  while (whole.tokens.length > room) {
     const oldest = messages.findIndex(({ role }, index) => role !== 'system' && index < messages.length - 1)
     if (oldest < 0) break
     messages = messages.toSpliced(oldest, 1)
-    formatted = format(messages)
+    whole = format(messages)
   }
-  return { ...formatted, tokens: cut(base, formatted.tokens, room) }
+  return { ...whole, tokens: cut(base, whole.tokens, room) }
 }
 
 /** As a model that has no turns was trained: the text so far, and the answer is how it goes on. */
@@ -43,27 +40,12 @@ function plain(base: LoadedBase, text: string, room: number): PromptTokens {
   return { tokens: cut(base, withBos(base, base.model.tokenize(text)), room), stopTexts: [] }
 }
 
-function wrapped(base: LoadedBase, wrapper: ChatWrapper, messages: readonly ChatMessage[]): PromptTokens {
-  const chatHistory: ChatHistoryItem[] = messages.map(({ role, content }) =>
-    role === 'assistant' ? { type: 'model', response: [content] } : { type: role, text: content },
-  )
-  const { contextText, stopGenerationTriggers } = wrapper.generateContextState({
-    chatHistory: [...chatHistory, { type: 'model', response: [] }],
-  })
+function formatted(base: LoadedBase, template: ChatTemplate, messages: readonly ChatMessage[]): PromptTokens {
+  const { text, stops } = template.format(messages)
   return {
-    tokens: withBos(base, contextText.tokenize(base.model.tokenizer, 'trimLeadingSpace')),
-    stopTexts: stopGenerationTriggers.flatMap(textOf),
+    tokens: withBos(base, text.tokenize(base.model.tokenizer, 'trimLeadingSpace')),
+    stopTexts: stops.flatMap(textOf),
   }
-}
-
-function wrapperOf(base: LoadedBase): ChatWrapper | undefined {
-  const template = base.model.fileInfo.metadata.tokenizer?.chat_template
-  if (!base.info.chatTemplate || template === undefined || template.length > maxTemplateChars) return undefined
-  const known = wrappers.get(base.model)
-  if (known !== undefined) return known
-  const wrapper = resolveChatWrapper(base.model, { warningLogs: false })
-  wrappers.set(base.model, wrapper)
-  return wrapper
 }
 
 /** End tokens (<|im_end|>, EOS) are known to the model as such; what can also appear as plain text has to be watched for. */

@@ -8,11 +8,15 @@ import {
   bakeAdapters,
   ggmlTypes,
   inspectBase,
+  openFileSource,
   randomAdapter,
   randomBase,
+  readGguf,
   sha256File,
+  tensorBytes,
   writeGgufFile,
 } from '../../model-files/index.ts'
+import type { GgufValue } from '../../model-files/index.ts'
 import { toHex } from '../../protocol/index.ts'
 import { kit } from '../../testing/kit.ts'
 import { createEngine } from '../index.ts'
@@ -27,6 +31,8 @@ export interface SmallWorld extends AsyncDisposable {
   anotherEngine(options?: EngineOptions): Promise<Engine>
   /** Changes every attn_q and attn_v of the base: a strength of 1 is felt, 10 ruins the model. */
   anAdapter(options?: { rngSeed?: number; rank?: number; strength?: number }): Promise<StackMember>
+  /** A copy of the base with this chat template (Jinja) in it. */
+  withTemplate(template: string): Promise<ModelFile>
   /** A LoRA whose alpha has the wrong type: llama.cpp aborts on it. */
   aKiller(): Promise<StackMember>
 }
@@ -58,6 +64,7 @@ export async function smallWorld(which: 'stories260K' | 'random', options: Engin
   const inspected = await inspectBase(path)
   const base = { ...(await modelFile(path)), baseId: inspected.baseId }
   const engines: Engine[] = []
+  let templates = 0
   const anotherEngine = async (engineOptions: EngineOptions = options): Promise<Engine> => {
     const engine = createEngine(engineOptions)
     engines.push(engine)
@@ -74,6 +81,20 @@ export async function smallWorld(which: 'stories260K' | 'random', options: Engin
       const shape = { rank, rngSeed, alpha: 2 * rank * strength, targets: ['attn_q', 'attn_v'] }
       const { sha256 } = await randomAdapter(inspected, shape, path)
       return { path, sha256: toHex(sha256), scale: 1, rank }
+    },
+    async withTemplate(template) {
+      const out = join(folder, `${templates++}.template.gguf`)
+      using source = openFileSource(path)
+      const { metadata, tensors, dataOffset } = readGguf(source, 'base')
+      const tensorsWithData = tensors.map(({ name, type, shape, offset }) => {
+        return { name, type, shape, data: source.read(dataOffset + offset, tensorBytes(type, shape) ?? 0) }
+      })
+      const withIt: [string, GgufValue][] = [
+        ...metadata,
+        ['tokenizer.chat_template', { type: 'string', value: template }],
+      ]
+      const { sha256 } = await writeGgufFile(out, { metadata: withIt, tensors: tensorsWithData })
+      return { path: out, sha256: toHex(sha256) }
     },
     async aKiller() {
       const path = join(folder, 'killer.gguf')
