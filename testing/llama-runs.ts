@@ -1,6 +1,8 @@
 // What the real llama.cpp says about a base with adapters: next-token distributions and mean NLL, from a child process that is gone afterwards.
 // Only tests and measurements import this; the product has its own engine.
 import { fork } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { kit } from './kit.ts'
 
 export interface LlamaRun {
   readonly adapters: readonly { readonly path: string; readonly scale: number }[]
@@ -47,4 +49,26 @@ export async function runLlama(job: LlamaJob): Promise<readonly LlamaResult[]> {
   } finally {
     child.kill('SIGKILL')
   }
+}
+
+/** The token lists of the kit's 12 held-out passages of a corpus. */
+export function heldoutPassages(corpus: 'recipes' | 'shakespeare'): number[][] {
+  const passages = JSON.parse(readFileSync(kit.path('adapters/heldout', `${corpus}.json`), 'utf8')) as {
+    tokens: number[]
+  }[]
+  return passages.map(({ tokens }) => tokens)
+}
+
+/** The largest absolute difference of log-probability over all positions and all tokens that one of the two gives more than 1e-6. */
+export function largestLogDifference(one: LlamaResult, other: LlamaResult): number {
+  const floor = Math.log(1e-6)
+  let largest = 0
+  for (const [index, table] of one.logProbabilities.entries()) {
+    const otherTable = other.logProbabilities[index]!
+    for (const [at, value] of table.entries()) {
+      const otherValue = otherTable[at]!
+      if (value > floor || otherValue > floor) largest = Math.max(largest, Math.abs(value - otherValue))
+    }
+  }
+  return largest
 }
