@@ -18,6 +18,8 @@ export const peerBudget = Object.freeze({
   windowMs: 60_000,
   framesPerWindow: 6_000,
   bytesPerWindow: 256 * 1024 * 1024,
+  /** What this node sends in a window before it waits for the next one. */
+  sentBytesPerWindow: 128 * 1024 * 1024,
   /** Answers a peer may have asked for without having read them. */
   queuedAnswers: 256,
 })
@@ -27,8 +29,8 @@ export interface PeerEvents {
   onReady(peer: ExchangePeer): void
   /** Throws a MeshError when the message breaks the protocol. */
   onMessage(peer: ExchangePeer, message: WireMessage): void
-  /** `broken` is what a message was refused for. */
-  onClosed(peer: ExchangePeer, reason: string, broken: MeshError | undefined): void
+  /** `failure` is what ended the conversation if that was an error: a message that was refused, or trouble on this side. */
+  onClosed(peer: ExchangePeer, reason: string, failure: unknown): void
 }
 
 /** Made when its turn to be sent comes, so that an answer that waits takes no memory; nothing is sent for `undefined`. */
@@ -42,6 +44,8 @@ export class ExchangePeer {
   topics: ReadonlySet<string> = new Set()
   /** In hex: those that were shared when last looked at. */
   readonly sharedTopics = new Set<string>()
+  /** How often a topic became shared. */
+  sharings = 0
   ready = false
 
   readonly #channel: PeerChannel
@@ -50,9 +54,11 @@ export class ExchangePeer {
   readonly #queue: Outgoing[] = []
   #wake: (() => void) | undefined
   #closeReason: string | undefined
+  #failure: unknown
   #windowStart: number
   #framesInWindow = 0
   #bytesInWindow = 0
+  #sentInWindow = 0
 
   constructor(channel: PeerChannel, clock: Clock, events: PeerEvents) {
     this.id = channel.id
@@ -66,15 +72,14 @@ export class ExchangePeer {
     return this.#closeReason === undefined
   }
 
-  /** Talks until the channel is closed. Never rejects. */
+  /** Talks until the channel is closed. Never rejects: what went wrong is told to `onClosed`. */
   async run(hello: WireMessage): Promise<void> {
     this.send(() => hello)
-    const writing = this.#write()
-    const broken = await this.#read()
-    if (broken !== undefined) await this.dismiss(broken.message)
+    const writing = this.#write().catch((error: unknown) => this.#fail(error))
+    await this.#read().catch((error: unknown) => this.#fail(error))
     this.#close('the peer closed the connection')
     await writing
-    this.#events.onClosed(this, this.#closeReason ?? '', broken)
+    this.#events.onClosed(this, this.#closeReason ?? '', this.#failure)
   }
 
   /** Queues a message. A peer that asks for answers without reading them is let go. */
@@ -106,17 +111,23 @@ export class ExchangePeer {
     this.#wake?.()
   }
 
-  async #read(): Promise<MeshError | undefined> {
+  async #fail(error: unknown): Promise<void> {
+    this.#failure ??= error
+    await this.dismiss(isMeshError(error) ? error.message : 'something went wrong here')
+  }
+
+  /** Rejects with what a message was refused for. */
+  async #read(): Promise<void> {
     const cancelDeadline = this.#clock.schedule(peerBudget.helloTimeoutMs, () => this.#close('the peer said no hello'))
     try {
       for await (const frame of this.#channel.frames) {
-        if (!this.open) break
-        this.#charge(frame.length)
+        if (!this.open) return
+        this.#chargeReceived(frame.length)
         const message = decodeWireMessage(frame)
         if (message.type === 'unknown') continue
         if (message.type === 'goodbye/1') {
           this.#close(`the peer said goodbye: ${message.reason}`)
-          break
+          return
         }
         if (this.ready === (message.type === 'hello/1')) {
           throw new MeshError('malformed', 'A connection starts with one greeting from each side.')
@@ -130,10 +141,6 @@ export class ExchangePeer {
           this.#events.onReady(this)
         } else this.#events.onMessage(this, message)
       }
-      return undefined
-    } catch (error) {
-      if (!isMeshError(error)) throw error
-      return error
     } finally {
       cancelDeadline()
     }
@@ -144,30 +151,49 @@ export class ExchangePeer {
       const outgoing = this.#queue.shift()
       if (outgoing === undefined) {
         await new Promise<void>((resolve) => (this.#wake = resolve))
-        this.#wake = undefined
         continue
       }
       const message = outgoing()
       if (message === undefined) continue
+      const frame = encodeWireMessage(message)
+      await this.#roomToSend(frame.length)
       const cancel = this.#clock.schedule(peerBudget.sendTimeoutMs, () => this.#close('the peer takes no data'))
-      await this.#channel.send(encodeWireMessage(message)).catch(ignoreClosed)
+      await this.#channel.send(frame).catch(ignoreClosed)
       cancel()
     }
     this.#queue.length = 0
   }
 
-  #charge(bytes: number): void {
-    const now = this.#clock.now()
-    if (now - this.#windowStart >= peerBudget.windowMs) {
-      this.#windowStart = now
-      this.#framesInWindow = 0
-      this.#bytesInWindow = 0
+  /** Small questions have large answers: a peer must not make this node send without end. */
+  async #roomToSend(bytes: number): Promise<void> {
+    this.#turnWindow()
+    while (this.open && this.#sentInWindow > peerBudget.sentBytesPerWindow) {
+      const restMs = this.#windowStart + peerBudget.windowMs - this.#clock.now()
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        this.#clock.schedule(restMs, resolve)
+      })
+      this.#turnWindow()
     }
+    this.#sentInWindow += bytes
+  }
+
+  #chargeReceived(bytes: number): void {
+    this.#turnWindow()
     this.#framesInWindow++
     this.#bytesInWindow += bytes
     if (this.#framesInWindow > peerBudget.framesPerWindow || this.#bytesInWindow > peerBudget.bytesPerWindow) {
       throw new MeshError('quota-exceeded', 'This peer sends more than a peer may.')
     }
+  }
+
+  #turnWindow(): void {
+    const now = this.#clock.now()
+    if (now - this.#windowStart < peerBudget.windowMs) return
+    this.#windowStart = now
+    this.#framesInWindow = 0
+    this.#bytesInWindow = 0
+    this.#sentInWindow = 0
   }
 }
 

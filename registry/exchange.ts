@@ -1,7 +1,7 @@
 // Talks to peers: greets, finds shared topics, hands over genesis blocks and records, passes on what it keeps (peers of a topic form a
 // star, so whatever is kept is passed on), and asks who serves a torrent. Peers that break the protocol are let go, and after three
 // times not let in for an hour.
-import { limits, MeshError, openGenesis, toHex, bytesEqual, wireVersions } from '../protocol/index.ts'
+import { isMeshError, limits, MeshError, openGenesis, toHex, bytesEqual, wireVersions } from '../protocol/index.ts'
 import type { OpenedGenesis, SignedRecord, WireMessage, WireMessageOf } from '../protocol/index.ts'
 import type { Communities } from './communities.ts'
 import { ExchangePeer } from './exchange-peer.ts'
@@ -14,7 +14,10 @@ import { SeedQuestions } from './seed-questions.ts'
 import type { SeedAnswer } from './seed-questions.ts'
 import type { StoragePolicy } from './storage-policy.ts'
 
-const peersMax = 256
+const peersMax = 128
+const transferKeyTimeoutMs = 5_000
+/** Every topic that becomes shared costs a list of heads. */
+const sharingsPerPeer = 512
 const strikesMax = 3
 const strikeLifetimeMs = 3_600_000
 const strikesRemembered = 1_024
@@ -46,8 +49,8 @@ export interface ExchangeOptions {
   readonly onPeersChanged: () => void
   /** A peer broke the protocol. */
   readonly onBroken: (peer: string, error: MeshError) => void
-  /** This node could not store what it received. */
-  readonly onFailure: (error: MeshError) => void
+  /** Something went wrong on this side while talking to a peer; the connection was closed. */
+  readonly onFailure: (error: unknown) => void
 }
 
 export class Exchange implements AsyncDisposable {
@@ -59,8 +62,7 @@ export class Exchange implements AsyncDisposable {
   readonly #joined = new Map<string, { readonly topic: Uint8Array; readonly membership: Promise<AsyncDisposable> }>()
   readonly #strikes = new Map<string, { count: number; since: number }>()
   readonly #stopListening: () => void
-  #transferKey: Uint8Array | undefined
-  #closing = false
+  readonly #closing = new AbortController()
 
   constructor(options: ExchangeOptions) {
     this.#options = options
@@ -81,7 +83,8 @@ export class Exchange implements AsyncDisposable {
       if (this.#joined.size >= limits.topicsPerPeerMax) {
         throw new MeshError('bad-input', `A node can be on at most ${limits.topicsPerPeerMax} topics at a time.`)
       }
-      joined = { topic, membership: this.#options.network.join(topic, signal) }
+      const stop = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal])
+      joined = { topic, membership: this.#options.network.join(topic, stop) }
       this.#joined.set(name, joined)
       for (const peer of this.#peers) this.#sendTopics(peer)
       for (const peer of this.#peers) this.#share(peer)
@@ -124,7 +127,7 @@ export class Exchange implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing = true
+    this.#closing.abort()
     this.#stopListening()
     await Promise.all([...this.#peers].map((peer) => peer.dismiss('this node is stopping')))
     const memberships = await Promise.allSettled([...this.#joined.values()].map(({ membership }) => membership))
@@ -135,14 +138,14 @@ export class Exchange implements AsyncDisposable {
   }
 
   #meet(channel: PeerChannel): void {
-    if (this.#closing || this.#peers.size >= peersMax || this.#isBanned(channel.id)) {
+    if (this.#closing.signal.aborted || this.#peers.size >= peersMax || this.#isBanned(channel.id)) {
       channel.close('not let in')
       return
     }
     const peer = new ExchangePeer(channel, this.#options.clock, {
       onReady: (peer) => this.#ready(peer),
       onMessage: (peer, message) => this.#handle(peer, message),
-      onClosed: (peer, _reason, broken) => this.#gone(peer, broken),
+      onClosed: (peer, _reason, failure) => this.#gone(peer, failure),
     })
     this.#peers.add(peer)
     const running = this.#greet(peer).finally(() => this.#running.delete(running))
@@ -150,10 +153,18 @@ export class Exchange implements AsyncDisposable {
   }
 
   async #greet(peer: ExchangePeer): Promise<void> {
-    // Asked anew for every peer: a restarted transport has a new key.
-    this.#transferKey = await this.#options.network.transferKey.catch(() => undefined)
     const hello = { type: 'hello/1' as const, versions: [...wireVersions], agent: this.#options.agent }
-    await peer.run(this.#transferKey === undefined ? hello : { ...hello, transferKey: this.#transferKey })
+    const transferKey = await this.#transferKey()
+    await peer.run(transferKey === undefined ? hello : { ...hello, transferKey })
+  }
+
+  /** Asked anew for every peer: a restarted transport has a new key. One that doesn't come up must not keep peers waiting. */
+  async #transferKey(): Promise<Uint8Array | undefined> {
+    const { promise: late, resolve } = Promise.withResolvers<undefined>()
+    const cancel = this.#options.clock.schedule(transferKeyTimeoutMs, () => resolve(undefined))
+    const key = await Promise.race([this.#options.network.transferKey.catch(() => undefined), late])
+    cancel()
+    return key
   }
 
   #ready(peer: ExchangePeer): void {
@@ -162,12 +173,12 @@ export class Exchange implements AsyncDisposable {
     this.#options.onPeersChanged()
   }
 
-  #gone(peer: ExchangePeer, broken: MeshError | undefined): void {
+  #gone(peer: ExchangePeer, failure: unknown): void {
     this.#peers.delete(peer)
     this.#sync.gone(peer)
-    // A full disk here is not the peer's fault.
-    if (broken?.blame === 'self') this.#options.onFailure(broken)
-    else if (broken !== undefined) this.#strike(peer.id, broken)
+    // A full disk here, or a mistake of ours, is not the peer's fault.
+    if (isMeshError(failure) && failure.blame !== 'self') this.#strike(peer.id, failure)
+    else if (failure !== undefined) this.#options.onFailure(failure)
     this.#options.onPeersChanged()
   }
 
@@ -237,13 +248,19 @@ export class Exchange implements AsyncDisposable {
     peer.send(() => ({ type: 'topics/1', topics: [...this.#joined.values()].map(({ topic }) => topic) }))
   }
 
-  /** Brings the shared topics up to date, and starts talking about new ones. */
+  /** Brings the shared topics up to date, and starts talking about new ones. Throws `quota-exceeded`. */
   #share(peer: ExchangePeer): void {
     if (!peer.ready) return
-    for (const name of peer.sharedTopics) if (!peer.topics.has(name)) peer.sharedTopics.delete(name)
+    for (const name of peer.sharedTopics) {
+      if (peer.topics.has(name)) continue
+      peer.sharedTopics.delete(name)
+      this.#sync.unshared(peer, name)
+    }
     for (const name of peer.topics) {
       if (!this.#joined.has(name) || peer.sharedTopics.has(name)) continue
       peer.sharedTopics.add(name)
+      if (++peer.sharings > sharingsPerPeer)
+        throw new MeshError('quota-exceeded', 'This peer changes its topics too often.')
       this.#wantGenesis(peer, name)
       this.#sendAllHeads(peer, name)
     }

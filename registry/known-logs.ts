@@ -1,7 +1,7 @@
 // The meaning of every record on disk, kept in memory and brought up to date record by record; each author's part of each community's
 // fold is computed once and again only when one of that author's logs changes.
-import { toHex, verifyRecord } from '../protocol/index.ts'
-import type { OpenedGenesis, VerifiedRecord } from '../protocol/index.ts'
+import { isMeshError, MeshError, toHex, verifyRecord } from '../protocol/index.ts'
+import type { OpenedGenesis, SignedRecord, VerifiedRecord } from '../protocol/index.ts'
 import { foldAuthor, joinParts } from './fold-community.ts'
 import type { AuthorPart, CommunityState } from './fold-community.ts'
 import { logKeyOf, logKeyText } from './log-key.ts'
@@ -16,6 +16,21 @@ interface KnownLog {
   forkedAt: number | undefined
 }
 
+/** Records are checked again when they are read: a damaged file must not speak for anybody. */
+function checked(record: SignedRecord): VerifiedRecord {
+  try {
+    return verifyRecord(record)
+  } catch (cause) {
+    if (!isMeshError(cause)) throw cause
+    throw new MeshError(
+      'storage-failed',
+      'The registry file is damaged. Put back a backup of the data folder, or move registry.sqlite away: peers still hold what they were sent.',
+      {},
+      { cause },
+    )
+  }
+}
+
 export class KnownLogs {
   /** Author in hex -> that author's logs by name. */
   readonly #byAuthor = new Map<string, Map<string, KnownLog>>()
@@ -25,8 +40,7 @@ export class KnownLogs {
     for (const { key, length, forkedAt } of store.summaries()) {
       const log = this.#log(key)
       log.forkedAt = forkedAt
-      // Records are checked again when they are read: a damaged file must not speak for anybody.
-      for (const record of store.records(key, 0, forkedAt ?? length)) log.entries.push(readEntry(verifyRecord(record)))
+      for (const record of store.records(key, 0, forkedAt ?? length)) log.entries.push(readEntry(checked(record)))
     }
   }
 

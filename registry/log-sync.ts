@@ -12,7 +12,8 @@ import type { StoragePolicy } from './storage-policy.ts'
 
 const requestTimeoutMs = 20_000
 const requestsPerPeer = 8
-const announcementsPerPeer = 16_384
+/** Two logs of every member of the largest community, its followers', and some more. */
+const announcementsPerPeer = 4_096
 const timeoutsPerPeer = 3
 
 export interface LogHead {
@@ -21,8 +22,8 @@ export interface LogHead {
 }
 
 interface Announcement {
-  readonly topic: Uint8Array
-  readonly topicHex: string
+  /** Those under which the peer announced it, by their hex. */
+  readonly topics: Map<string, Uint8Array>
   readonly key: LogKey
   /** One; two of equal length when the peer holds proof of a fork at the last position. */
   readonly heads: readonly LogHead[]
@@ -75,7 +76,10 @@ export class LogSync {
     for (const [name, heads] of byLog) {
       const [first] = heads
       if (first === undefined || heads.length > 2) throw new MeshError('malformed', 'A log has more than two heads.')
-      sync.announced.set(name, { topic: message.topic, topicHex, key: logKeyOf(first), heads })
+      const key = logKeyOf(first)
+      if (!this.#policy.mayEverKeep(key, topicHex)) continue
+      const topics = sync.announced.get(name)?.topics ?? new Map<string, Uint8Array>()
+      sync.announced.set(name, { topics: topics.set(topicHex, message.topic), key, heads })
       sync.todo.add(name)
     }
     if (sync.announced.size > announcementsPerPeer) {
@@ -120,8 +124,16 @@ export class LogSync {
   /** Looks again at everything announced under a topic: what is kept there has changed. */
   reconsider(topicHex: string): void {
     for (const sync of this.#peers.values()) {
-      for (const [name, announcement] of sync.announced) if (announcement.topicHex === topicHex) sync.todo.add(name)
+      for (const [name, { topics }] of sync.announced) if (topics.has(topicHex)) sync.todo.add(name)
       this.#pump(sync)
+    }
+  }
+
+  /** Forgets what a peer announced under a topic that is shared no more. */
+  unshared(peer: ExchangePeer, topicHex: string): void {
+    const sync = this.#sync(peer)
+    for (const [name, { topics }] of sync.announced) {
+      if (topics.delete(topicHex) && topics.size === 0) sync.announced.delete(name)
     }
   }
 
@@ -169,7 +181,7 @@ export class LogSync {
     }
   }
 
-  #plan({ key, topicHex, heads }: Announcement): Request | undefined {
+  #plan({ key, topics, heads }: Announcement): Request | undefined {
     const summary = this.#store.summary(key)
     const length = summary?.length ?? 0
     const forkedAt = summary?.forkedAt ?? Number.POSITIVE_INFINITY
@@ -181,14 +193,15 @@ export class LogSync {
       if (last >= length) longest = Math.max(longest, theirs.length)
       else if (!this.#isOurs(key, last, theirs.head)) return searchBetween(0, last)
     }
-    const wanted = this.#policy.wantedLength(key, topicHex, longest)
+    const wanted = this.#policy.wantedLength(key, topics.keys(), longest)
     if (wanted > length)
       return { kind: 'range', from: length, to: Math.min(wanted, length + limits.recordsPerMessageMax) }
     if (length > 0 && longest <= length) this.#hooks.onInSync(key)
     return undefined
   }
 
-  #ask(sync: PeerSync, name: string, { topic, key }: Announcement, request: Request): void {
+  #ask(sync: PeerSync, name: string, { topics, key }: Announcement, request: Request): void {
+    const topic = this.#policy.bestTopic(key, topics)
     const from = firstIndex(request)
     const to = request.kind === 'range' ? request.to : from + 1
     const cancel = this.#clock.schedule(requestTimeoutMs, () => this.#timedOut(sync, name))
@@ -227,9 +240,9 @@ export class LogSync {
     return next ?? 'done'
   }
 
-  #storeRange({ key, topicHex }: Announcement, from: number, records: readonly VerifiedRecord[]): Request | undefined {
+  #storeRange({ key, topics }: Announcement, from: number, records: readonly VerifiedRecord[]): Request | undefined {
     requireRange(from, records)
-    const outcomes = this.#store.offerVerified(this.#policy.fitting(key, topicHex, records))
+    const outcomes = this.#store.offerVerified(this.#policy.fitting(key, topics.keys(), records))
     this.#hooks.onStored(key, outcomes)
     const stranger = outcomes.find((outcome) => outcome.kind === 'does-not-follow')
     if (stranger === undefined) return undefined

@@ -42,6 +42,8 @@ import { capabilityInterest, StoragePolicy } from './storage-policy.ts'
 
 /** Own releases leave this many topics to communities and to what the user looks for. */
 const topicsKeptFree = 16
+const firstRetryMs = 5_000
+const lastRetryMs = 300_000
 
 export class Registry implements AsyncDisposable {
   readonly #options: RegistryOptions
@@ -55,6 +57,7 @@ export class Registry implements AsyncDisposable {
   readonly #own: OwnLogs
   readonly #catalogue: Catalogue
   readonly #exchange: Exchange | undefined
+  #closed = false
   readonly #listeners = new Set<(event: RegistryEvent) => void>()
 
   constructor(options: RegistryOptions) {
@@ -197,6 +200,7 @@ export class Registry implements AsyncDisposable {
   seekCapability(name: string, baseId: Uint8Array): void {
     const interest = capabilityInterest(name, baseId, true)
     this.#policy.addInterest(interest)
+    this.#policy.liftLimits()
     void this.#meetOn(interest.topic)
     this.#exchange?.reconsider(interest.topic)
   }
@@ -291,6 +295,7 @@ export class Registry implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
     await this.#exchange?.[Symbol.asyncDispose]()
     this.#database[Symbol.dispose]()
   }
@@ -310,7 +315,7 @@ export class Registry implements AsyncDisposable {
       onGenesis: (genesis) => this.#exchange?.reconsider(this.#learnGenesis(genesis).topic),
       onPeersChanged: () => this.#emit({ kind: 'peers' }),
       onBroken: (peer, error) => this.#emit({ kind: 'peer-broke-rules', peer, error }),
-      onFailure: (error) => this.#emit({ kind: 'storage-failed', error }),
+      onFailure: (error) => this.#emit({ kind: 'failed', error }),
     })
   }
 
@@ -348,14 +353,17 @@ export class Registry implements AsyncDisposable {
     return { id, link, state: 'following', name, members, role, stateHash }
   }
 
-  /** Joins in the background: what the user does must not wait for a network that may be down. */
-  #meetOn(topic: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return (
-      this.#exchange?.join(topic, signal).catch((error: unknown) => {
-        if (!isMeshError(error)) throw error
-        this.#emit({ kind: 'join-failed', error })
-      }) ?? Promise.resolve()
-    )
+  /** Joins in the background, again and again: what the user does must not wait for a network that may be down. */
+  async #meetOn(topic: Uint8Array, signal?: AbortSignal, retryMs = firstRetryMs): Promise<void> {
+    try {
+      await this.#exchange?.join(topic, signal)
+    } catch (error) {
+      if (this.#closed || isMeshError(error, 'aborted')) return
+      this.#emit({ kind: 'failed', error })
+      this.#options.clock.schedule(retryMs, () => {
+        if (!this.#closed) void this.#meetOn(topic, undefined, Math.min(retryMs * 2, lastRetryMs))
+      })
+    }
   }
 
   /** Own public releases are to be found under their capabilities, the newest first while there are topics left. */
@@ -409,7 +417,13 @@ export class Registry implements AsyncDisposable {
 
   #inSync(key: LogKey): void {
     if (!this.#own.isOwn(key) || this.#own.standing(key.scope) !== 'unconfirmed') return
-    this.#own.confirm(key.scope)
+    try {
+      this.#own.confirm(key.scope)
+    } catch (error) {
+      // What could not be signed for want of space waits on.
+      if (!isMeshError(error)) throw error
+      this.#emit({ kind: 'failed', error })
+    }
     this.#emit({ kind: 'pending' })
   }
 
@@ -419,6 +433,7 @@ export class Registry implements AsyncDisposable {
 
   #learnGenesis(genesis: OpenedGenesis): Community {
     const community = this.#communities.learnGenesis(genesis)
+    this.#policy.liftLimits()
     this.#catalogue.refreshAll()
     this.#emit({ kind: 'community', id: community.id })
     return community

@@ -29,9 +29,8 @@ export type RegistryEvent =
   | { readonly kind: 'fork'; readonly key: LogKey; readonly index: number; readonly own: boolean }
   /** A peer broke the protocol and was let go. */
   | { readonly kind: 'peer-broke-rules'; readonly peer: string; readonly error: MeshError }
-  | { readonly kind: 'storage-failed'; readonly error: MeshError }
-  /** Nobody can be met on some topic until the network is back. */
-  | { readonly kind: 'join-failed'; readonly error: MeshError }
+  /** Something did not work on this side: the disk, or a topic that could not be joined (it is tried again). */
+  | { readonly kind: 'failed'; readonly error: unknown }
 
 export type CommunityView = {
   readonly id: Uint8Array

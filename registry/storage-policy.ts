@@ -77,15 +77,29 @@ export class StoragePolicy {
       : undefined
   }
 
-  /** Up to which length a log that a peer announces with `length` records is wanted. */
-  wantedLength(key: LogKey, topicHex: string, length: number): number {
+  /** Whether anything of a log can be kept that a peer holds under a topic: now, or once more is known about the topic. */
+  mayEverKeep(key: LogKey, topicHex: string): boolean {
+    const community = this.#communities.byTopic(topicHex)
+    return community?.genesis === undefined || this.quota(key, topicHex) !== undefined
+  }
+
+  /** Up to which length a log that a peer announces under these topics (hex) with `length` records is wanted. */
+  wantedLength(key: LogKey, topics: Iterable<string>, length: number): number {
     if (this.#full.has(logKeyText(key))) return 0
-    return Math.min(length, this.quota(key, topicHex)?.records ?? 0)
+    return Math.min(length, this.#largestQuota(key, topics)?.records ?? 0)
+  }
+
+  /** Under which of these topics to ask for a log. */
+  bestTopic(key: LogKey, topics: ReadonlyMap<string, Uint8Array>): Uint8Array {
+    const kept = topics.entries().find(([name]) => this.quota(key, name) !== undefined)
+    const topic = kept?.[1] ?? topics.values().next().value
+    if (topic === undefined) throw new Error('a log was announced under no topic')
+    return topic
   }
 
   /** The leading records that fit the quota. A log can't be kept with holes, so the first that doesn't fit ends it. */
-  fitting(key: LogKey, topicHex: string, records: readonly VerifiedRecord[]): readonly VerifiedRecord[] {
-    const quota = this.quota(key, topicHex)
+  fitting(key: LogKey, topics: Iterable<string>, records: readonly VerifiedRecord[]): readonly VerifiedRecord[] {
+    const quota = this.#largestQuota(key, topics)
     if (quota === undefined) return []
     let bytes = this.#store.summary(key)?.bytes ?? 0
     const end = records.findIndex((record) => {
@@ -97,6 +111,11 @@ export class StoragePolicy {
     if (end < 0) return records
     this.#full.add(logKeyText(key))
     return records.slice(0, end)
+  }
+
+  /** After somebody became a member, or something was asked for: what was too much before may not be any more. */
+  liftLimits(): void {
+    this.#full.clear()
   }
 
   /** The logs this node passes on under a topic (hex): everything it keeps for it. */
@@ -119,6 +138,15 @@ export class StoragePolicy {
         .log(key)
         ?.entries.some(({ effect }) => effect.kind === 'release' && offers(effect.release.manifest, interest)) === true
     )
+  }
+
+  #largestQuota(key: LogKey, topics: Iterable<string>): Quota | undefined {
+    let largest: Quota | undefined
+    for (const topic of topics) {
+      const quota = this.quota(key, topic)
+      if (quota !== undefined && quota.records > (largest?.records ?? 0)) largest = quota
+    }
+    return largest
   }
 
   #communityQuota(key: LogKey, community: Community): Quota | undefined {
