@@ -67,7 +67,11 @@ function byRows(parts: readonly MatrixPart[], width: number, rank: number, dtype
       let written = 0
       for (const { file, tensor, multipliers } of parts) {
         for (const { firstRow, values } of rowsOf(file, tensor)) {
-          const scaled = Float64Array.from(values, (value, i) => value * multipliers[firstRow + Math.floor(i / width)]!)
+          const scaled = new Float64Array(values)
+          for (let row = 0; row * width < scaled.length; row++) {
+            const multiplier = multipliers[firstRow + row]!
+            for (let i = row * width; i < (row + 1) * width; i++) scaled[i]! *= multiplier
+          }
           yield stored(dtype, scaled, tensor.name)
         }
         written += multipliers.length
@@ -88,16 +92,27 @@ function byColumns(parts: readonly MatrixPart[], rows: number, rank: number, dty
         const joined = new Float64Array(count * rank)
         let column = 0
         for (const { file, tensor, multipliers } of parts) {
-          const width = multipliers.length
-          const values = readRows(file, tensor, firstRow, count)
-          for (let i = 0; i < values.length; i++) {
-            joined[Math.floor(i / width) * rank + column + (i % width)] = values[i]! * multipliers[i % width]!
-          }
-          column += width
+          placeColumns(joined, rank, column, readRows(file, tensor, firstRow, count), multipliers)
+          column += multipliers.length
         }
         yield stored(dtype, joined, parts[0]!.tensor.name)
       }
     },
+  }
+}
+
+/** Writes `values`, rows of `multipliers.length`, into rows of `rank` from `column` on. */
+function placeColumns(
+  joined: Float64Array,
+  rank: number,
+  column: number,
+  values: Float32Array,
+  multipliers: Float64Array,
+): void {
+  const width = multipliers.length
+  for (let row = 0; row * width < values.length; row++) {
+    const [from, to] = [row * width, row * rank + column]
+    for (let i = 0; i < width; i++) joined[to + i] = values[from + i]! * multipliers[i]!
   }
 }
 
@@ -125,8 +140,11 @@ const largestOf: Record<TensorDtype, number> = {
 
 /** The validator bounds the product of A and B, not each of them: a huge B beside a tiny A may leave the range once scaled. */
 function stored(dtype: TensorDtype, values: Float64Array, tensor: string): Uint8Array {
+  const largest = largestOf[dtype]
+  let fits = true
   // Written so that NaN fails too.
-  if (values.every((value) => Math.abs(value) <= largestOf[dtype])) return encodeTensor(dtype, values)
+  for (let i = 0; i < values.length; i++) fits &&= Math.abs(values[i]!) <= largest
+  if (fits) return encodeTensor(dtype, values)
   throw new MeshError('not-finite', `Scaled, ${tensor} has numbers too large for ${dtype}. Use a smaller scale.`, {
     tensor,
     dtype,
@@ -166,9 +184,12 @@ function componentMaxima(file: GgufFile, tensor: GgufTensorInfo, inRows: boolean
   const width = tensor.shape[0]!
   const maxima = new Float64Array(inRows ? tensor.shape[1]! : width)
   for (const { firstRow, values } of rowsOf(file, tensor)) {
-    for (let i = 0; i < values.length; i++) {
-      const component = inRows ? firstRow + Math.floor(i / width) : i % width
-      maxima[component] = Math.max(maxima[component]!, Math.abs(values[i]!))
+    for (let row = 0; row * width < values.length; row++) {
+      for (let i = 0; i < width; i++) {
+        const component = inRows ? firstRow + row : i
+        const magnitude = Math.abs(values[row * width + i]!)
+        if (magnitude > maxima[component]!) maxima[component] = magnitude
+      }
     }
   }
   return maxima

@@ -19,8 +19,7 @@ export function decodeTensor(dtype: TensorDtype, bytes: Uint8Array): Float32Arra
   const { blockElements, blockBytes } = ggmlTypes[dtype]
   if (bytes.length % blockBytes !== 0) throw new Error(`${bytes.length} bytes are not whole ${dtype} blocks`)
   const values = new Float32Array((bytes.length / blockBytes) * blockElements)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  decoders[dtype](view, values)
+  decoders[dtype](bytes, values)
   return values
 }
 
@@ -44,21 +43,24 @@ export function indexOfNonFinite(values: Float32Array | Float64Array): number {
   return -1
 }
 
-type Decoder = (view: DataView, values: Float32Array) => void
+type Decoder = (bytes: Uint8Array, values: Float32Array) => void
 type Encoder = (values: Float32Array | Float64Array, view: DataView) => void
 
+// Typed arrays look at bytes in the machine's order, and every machine that Node runs on is little-endian, as the files are.
 const decoders: Record<TensorDtype, Decoder> = {
-  F32: (view, values) => {
-    for (let index = 0; index < values.length; index++) values[index] = view.getFloat32(index * 4, true)
+  F32: (bytes, values) => new Uint8Array(values.buffer).set(bytes),
+  F16: (bytes, values) => {
+    const table = f16Values()
+    const halves = new Uint16Array(aligned(bytes))
+    for (let index = 0; index < values.length; index++) values[index] = table[halves[index]!]!
   },
-  F16: (view, values) => {
-    for (let index = 0; index < values.length; index++) values[index] = f16FromBits(view.getUint16(index * 2, true))
+  BF16: (bytes, values) => {
+    const words = new Uint32Array(values.buffer)
+    const halves = new Uint16Array(aligned(bytes))
+    for (let index = 0; index < words.length; index++) words[index] = halves[index]! << 16
   },
-  BF16: (view, values) => {
-    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
-    for (let index = 0; index < values.length; index++) bits[index] = view.getUint16(index * 2, true) << 16
-  },
-  Q8_0: (view, values) => {
+  Q8_0: (bytes, values) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     for (let block = 0; block * 32 < values.length; block++) {
       const scale = f16FromBits(view.getUint16(block * 34, true))
       for (let lane = 0; lane < 32; lane++) values[block * 32 + lane] = scale * view.getInt8(block * 34 + 2 + lane)
@@ -67,16 +69,21 @@ const decoders: Record<TensorDtype, Decoder> = {
 }
 
 const encoders: Record<TensorDtype, Encoder> = {
-  F32: (values, view) => {
-    for (let index = 0; index < values.length; index++) view.setFloat32(index * 4, values[index]!, true)
-  },
+  F32: (values, view) => new Float32Array(view.buffer).set(values),
   F16: (values, view) => {
-    for (let index = 0; index < values.length; index++) view.setUint16(index * 2, f16ToBits(values[index]!), true)
+    const halves = new Uint16Array(view.buffer)
+    for (let index = 0; index < values.length; index++) halves[index] = f16ToBits(values[index]!)
   },
   BF16: (values, view) => {
-    for (let index = 0; index < values.length; index++) view.setUint16(index * 2, bf16ToBits(values[index]!), true)
+    const halves = new Uint16Array(view.buffer)
+    for (let index = 0; index < values.length; index++) halves[index] = bf16ToBits(values[index]!)
   },
   Q8_0: encodeQ8Blocks,
+}
+
+/** The bytes in a buffer of their own, where typed arrays of any element size may look at them. */
+function aligned(bytes: Uint8Array): ArrayBuffer {
+  return new Uint8Array(bytes).buffer
 }
 
 // Scratch cells to look at the bits of one number.
@@ -85,19 +92,23 @@ const f64Words = new Uint32Array(f64Cell.buffer)
 const f32Cell = new Float32Array(1)
 const f32Word = new Uint32Array(f32Cell.buffer)
 
-/** Exponent e with 2^e <= value < 2^(e+1), for a positive normal double. */
-function binaryExponent(value: number): number {
-  f64Cell[0] = value
-  return ((f64Words[1]! >>> 20) & 0x7ff) - 1023
+/**
+ * Adding 1.5 * 2^52 quanta to a magnitude puts the unit of the double's last place at exactly one quantum, so that the addition itself
+ * rounds, ties to even. The quantum depends on the magnitude's exponent and stops shrinking where the narrow format is subnormal.
+ */
+function shifters(mantissaBits: number, minExponent: number): Float64Array {
+  return Float64Array.from({ length: 1024 + 128 }, (_, biased) => {
+    return 1.5 * 2 ** (52 + Math.max(biased - 1023, minExponent) - mantissaBits)
+  })
 }
 
-/**
- * Rounds a magnitude to `mantissaBits` bits after the leading one (fewer below 2^minExponent, where the format is subnormal), ties to even.
- * Adding 1.5 * 2^52 quanta puts the unit of the double's last place at exactly one quantum, so the addition itself rounds.
- */
-function roundMagnitude(magnitude: number, mantissaBits: number, minExponent: number): number {
-  const exponent = Math.max(magnitude === 0 ? minExponent : binaryExponent(magnitude), minExponent)
-  const shifter = 1.5 * 2 ** (52 + exponent - mantissaBits)
+const f16Shifters = shifters(10, -14)
+const bf16Shifters = shifters(7, -126)
+
+/** The magnitude must lie below the narrow format's overflow. */
+function roundMagnitude(magnitude: number, shifterOf: Float64Array): number {
+  f64Cell[0] = magnitude
+  const shifter = shifterOf[f64Words[1]! >>> 20]!
   return magnitude + shifter - shifter
 }
 
@@ -106,7 +117,7 @@ export function f16ToBits(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
   const magnitude = Math.abs(value)
   if (magnitude >= 65_520) return sign | 0x7c00
-  const rounded = roundMagnitude(magnitude, 10, -14)
+  const rounded = roundMagnitude(magnitude, f16Shifters)
   if (rounded < 2 ** -14) return sign | (rounded * 2 ** 24)
   f32Cell[0] = rounded
   return sign | ((f32Word[0]! >>> 13) - (112 << 10))
@@ -121,6 +132,13 @@ export function f16FromBits(bits: number): number {
   return sign * (1024 + mantissa) * 2 ** (exponent - 25)
 }
 
+let valuesByBits: Float32Array | undefined
+
+function f16Values(): Float32Array {
+  valuesByBits ??= Float32Array.from({ length: 65_536 }, (_, bits) => f16FromBits(bits))
+  return valuesByBits
+}
+
 /** The largest double that still rounds to a finite BF16 lies just below this. */
 const bf16Overflow = (2 - 2 ** -8) * 2 ** 127
 
@@ -129,7 +147,7 @@ export function bf16ToBits(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
   const magnitude = Math.abs(value)
   if (magnitude >= bf16Overflow) return sign | 0x7f80
-  f32Cell[0] = roundMagnitude(magnitude, 7, -126)
+  f32Cell[0] = roundMagnitude(magnitude, bf16Shifters)
   return sign | (f32Word[0]! >>> 16)
 }
 
