@@ -60,3 +60,163 @@ declare module 'bittorrent-dht' {
     _hash(bytes: Buffer): Buffer
   }
 }
+
+declare module 'bittorrent-protocol' {
+  import type { Duplex } from 'node:stream'
+
+  export interface PieceRequest {
+    readonly piece: number
+    readonly offset: number
+    readonly length: number
+  }
+  export default class Wire extends Duplex {
+    readonly type: string
+    readonly peerId: string | null
+    extendedHandshake: Record<string, unknown>
+    peerExtendedHandshake: Record<string, unknown>
+    readonly peerRequests: PieceRequest[]
+    readonly peerPieces: { get(index: number): boolean }
+    readonly ut_metadata: Extension
+    readonly _ext: Record<string, Extension>
+    _parserSize: number
+    _bufferSize: number
+    /** Bytes pushed and not yet taken by the connection. */
+    readonly _readableState: { readonly buffered: number }
+    _parse(size: number, parser: (this: Wire, bytes: Uint8Array) => void): void
+    _onMessage(bytes: Uint8Array): void
+    _onMessageLength(bytes: Uint8Array): void
+    _onRequest(index: number, offset: number, length: number): void
+    _onExtended(extension: number, bytes: Uint8Array): void
+  }
+  export interface Extension {
+    onMessage(bytes: Uint8Array): void
+    onExtendedHandshake(handshake: Record<string, unknown>): void
+  }
+}
+
+declare module 'webtorrent' {
+  import type { EventEmitter } from 'node:events'
+  import type { Server } from 'node:net'
+  import type { Duplex } from 'node:stream'
+  import type Wire from 'bittorrent-protocol'
+
+  export interface ChunkStore {
+    get(
+      index: number,
+      options: { offset?: number; length?: number } | null,
+      done: (error: Error | null, bytes?: Uint8Array) => void,
+    ): void
+    put(index: number, bytes: Uint8Array, done: (error?: Error | null) => void): void
+    close(done: (error?: Error | null) => void): void
+    destroy(done: (error?: Error | null) => void): void
+  }
+  export interface Peer extends EventEmitter {
+    /** `host:port`, or the `id` of the stream that was added. */
+    readonly id: string
+    readonly type: 'tcpIncoming' | 'tcpOutgoing' | 'webrtc'
+    readonly addr: string | null
+    readonly wire: Wire | null
+  }
+  export interface PiecePicker {
+    getRarestPiece(filter: (index: number) => boolean): number
+    destroy(): void
+  }
+  export interface Torrent extends EventEmitter {
+    readonly infoHash: string
+    readonly length: number
+    readonly pieces: readonly ({ readonly length: number; readonly missing: number } | null)[]
+    readonly bitfield: { get(index: number): boolean }
+    readonly wires: readonly Wire[]
+    readonly destroyed: boolean
+    readonly done: boolean
+    readonly ready: boolean
+    readonly downloadSpeed: number
+    readonly uploadSpeed: number
+    _peers: Map<string, Peer> | null
+    _rarityMap: PiecePicker
+    _addPeer(peer: string | Duplex, type: string, source?: string): Peer | null
+    _addIncomingPeer(peer: Peer): void
+    _request(wire: Wire, index: number, hotswap: boolean): boolean
+    _onMetadata(metadata: unknown): void
+    _update(): void
+    addPeer(peer: string | Duplex): boolean
+    removePeer(id: string): void
+    destroy(options: { destroyStore: boolean }, done: (error?: Error | null) => void): void
+  }
+  export default class WebTorrent extends EventEmitter {
+    constructor(options: Record<string, unknown>)
+    readonly torrents: readonly Torrent[]
+    readonly torrentPort: number
+    readonly _connPool: { readonly tcpServer: Server }
+    add(torrent: Uint8Array | string, options: Record<string, unknown>): Torrent
+    destroy(done: (error?: Error | null) => void): void
+  }
+}
+
+declare module 'hyperdht' {
+  import type { EventEmitter } from 'node:events'
+  import type { Duplex } from 'node:stream'
+
+  export interface NoiseKeyPair {
+    readonly publicKey: Buffer
+    readonly secretKey: Buffer
+  }
+  /** An encrypted stream; `rawBytesRead` counts what arrived below the encryption. */
+  export interface NoiseStream extends Duplex {
+    readonly publicKey: Buffer
+    readonly remotePublicKey: Buffer
+    readonly rawBytesRead: number
+    readonly opened: Promise<boolean>
+  }
+  export interface NoiseServer extends EventEmitter {
+    /** Empty until nodes of the DHT have taken the announcement. */
+    readonly relayAddresses: readonly unknown[]
+    listen(keyPair: NoiseKeyPair): Promise<unknown>
+    refresh(): void
+    close(): Promise<void>
+  }
+  export default class HyperDHT extends EventEmitter {
+    constructor(options: Record<string, unknown>)
+    static keyPair(seed?: Buffer): NoiseKeyPair
+    readonly destroyed: boolean
+    readonly _nat: { add(host: string, port: number): void }
+    bind(): Promise<void>
+    fullyBootstrapped(): Promise<void>
+    address(): { host: string; port: number } | null
+    readonly io: { readonly serverSocket: { address(): { host: string; port: number } } }
+    connect(publicKey: Buffer, options?: { keyPair?: NoiseKeyPair }): NoiseStream
+    createServer(
+      options: { firewall?(publicKey: Buffer): boolean },
+      onConnection: (stream: NoiseStream) => void,
+    ): NoiseServer
+    destroy(options?: { force?: boolean }): Promise<void>
+  }
+}
+
+declare module 'hyperswarm' {
+  import type { EventEmitter } from 'node:events'
+  import type HyperDHT from 'hyperdht'
+  import type { NoiseKeyPair, NoiseServer, NoiseStream } from 'hyperdht'
+
+  export interface PeerInfo {
+    readonly topics: readonly Buffer[]
+    readonly client: boolean
+  }
+  export interface Discovery {
+    refresh(options: { client: boolean; server: boolean }): Promise<unknown>
+    destroy(): Promise<void>
+  }
+  export default class Hyperswarm extends EventEmitter {
+    constructor(options: {
+      dht: HyperDHT
+      keyPair: NoiseKeyPair
+      maxPeers?: number
+      firewall?(publicKey: Buffer): boolean
+    })
+    readonly server: NoiseServer
+    readonly listening: Promise<unknown> | null
+    readonly connections: ReadonlySet<NoiseStream>
+    join(topic: Buffer, options: { client: boolean; server: boolean }): Discovery
+    destroy(options?: { force?: boolean }): Promise<void>
+  }
+}

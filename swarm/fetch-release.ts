@@ -1,0 +1,170 @@
+// From a release id and an infohash to a release that is what it claims to be. This is the door: nothing a peer sent is used before
+// seal, release id, size, SHA-256 and the model check have passed, and only here is a `VerifiedRelease` made.
+import { readFile, rm, stat } from 'node:fs/promises'
+import { sha256File } from '../model-files/index.ts'
+import { bytesEqual, isMeshError, MeshError, openManifest, toHex } from '../protocol/index.ts'
+import type { Manifest, SignedManifest } from '../protocol/index.ts'
+import type { FetchEvent, FetchProgress, FetchResult, PeerName, PeerTraffic } from './network-child/messages.ts'
+import type { NetworkClient } from './network-client.ts'
+
+declare const checkedAtTheDoor: unique symbol
+
+/** A release whose bytes have passed every check. Its files still lie in the staging folder, and are served from there. */
+export interface VerifiedRelease {
+  readonly [checkedAtTheDoor]: true
+  readonly signed: SignedManifest
+  /** 20 bytes. */
+  readonly infohash: Uint8Array
+  readonly metainfo: Uint8Array
+  readonly files: { readonly manifest: string; readonly adapter: string }
+  /** Who sent how much of it. */
+  readonly peers: readonly PeerTraffic[]
+}
+
+export interface ReleaseRef {
+  /** 32 bytes. */
+  readonly releaseId: Uint8Array
+  /** 20 bytes; a hint. */
+  readonly infohash: Uint8Array
+}
+
+export type FetchReleaseEvent =
+  | { readonly kind: 'progress'; readonly progress: FetchProgress }
+  | { readonly kind: 'verifying' }
+  | { readonly kind: 'peer-blamed'; readonly peer: PeerName; readonly banned: boolean }
+
+export interface FetchReleaseJob {
+  readonly ref: ReleaseRef
+  /** Where unverified bytes lie; what an interrupted fetch left there is verified and kept. */
+  readonly folder: string
+  /** Is this adapter file what the manifest says, and for a base this node has? Throws what is wrong. */
+  checkModel(adapterPath: string, manifest: Manifest, signal: AbortSignal): Promise<void>
+  /** Transfer keys of peers that serve the infohash, as they become known. */
+  findSeeders(infohash: Uint8Array, signal: AbortSignal): AsyncIterable<Uint8Array>
+  /** Gives up with `no-seeder` after this long without a byte from anyone. */
+  readonly patienceMs: number
+  readonly signal: AbortSignal
+  readonly clock: () => number
+  onEvent(event: FetchReleaseEvent): void
+}
+
+const crashesMax = 3
+
+/**
+ * Throws `no-seeder`, `aborted`, `disk-full`, `piece-mismatch`; and, with nothing kept: `hash-mismatch` (another release than the one
+ * asked for, or another adapter than the manifest's), `bad-signature`, `manifest-invalid`, `manifest-mismatch`, or what `checkModel` throws.
+ */
+export async function fetchRelease(client: NetworkClient, job: FetchReleaseJob): Promise<VerifiedRelease> {
+  const fetched = await fetchThroughCrashes(client, job)
+  job.onEvent({ kind: 'verifying' })
+  try {
+    return await passDoor(fetched, job)
+  } catch (error) {
+    if (!isMeshError(error, 'aborted') && !job.signal.aborted) await discard(client, job)
+    throw error
+  }
+}
+
+async function fetchThroughCrashes(client: NetworkClient, job: FetchReleaseJob): Promise<FetchResult> {
+  for (let crashes = 0; ; crashes++) {
+    try {
+      return await fetchOnce(client, job)
+    } catch (error) {
+      if (!isMeshError(error, 'child-crashed') || crashes >= crashesMax) throw error
+    }
+  }
+}
+
+async function fetchOnce(client: NetworkClient, job: FetchReleaseJob): Promise<FetchResult> {
+  const { ref, folder, clock } = job
+  const stop = new AbortController()
+  const signal = AbortSignal.any([job.signal, stop.signal])
+  const lastByte = { atMs: clock(), bytes: -1 }
+  const onEvent = (event: FetchEvent): void => {
+    if (event.kind === 'progress') {
+      job.onEvent(event)
+      if (event.progress.bytes !== lastByte.bytes)
+        Object.assign(lastByte, { atMs: clock(), bytes: event.progress.bytes })
+      else if (clock() - lastByte.atMs > job.patienceMs) stop.abort(noSeeder(job))
+    } else if (event.kind === 'blame') {
+      job.onEvent({ kind: 'peer-blamed', peer: event.peer, banned: event.banned })
+    } else {
+      // A megabyte of manifest tells whether the gigabyte behind it is worth fetching.
+      readSealed(event.path, ref).catch((error: unknown) => stop.abort(error))
+    }
+  }
+  const fetching = client.request(
+    'fetch',
+    { infohash: ref.infohash, folder, sources: { transferKeys: [], addresses: [] } },
+    { signal, onEvent: (event) => onEvent(event as FetchEvent) },
+  )
+  const found = new AbortController()
+  const sources = passOnSeeders(client, job, AbortSignal.any([signal, found.signal]))
+  try {
+    return await fetching
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    // `no-seeder` keeps what was fetched for the next try; a manifest that is wrong leaves nothing.
+    if (!isMeshError(stop.signal.reason, 'no-seeder')) await discard(client, job)
+    throw stop.signal.reason
+  } finally {
+    found.abort()
+    await sources
+  }
+}
+
+async function passOnSeeders(client: NetworkClient, job: FetchReleaseJob, signal: AbortSignal): Promise<void> {
+  const { infohash } = job.ref
+  try {
+    for await (const key of job.findSeeders(infohash, signal)) {
+      await client.request('fetch-sources', { infohash, sources: { transferKeys: [key], addresses: [] } }, { signal })
+    }
+  } catch {
+    // Other ways of finding seeders go on without this one.
+  }
+}
+
+async function passDoor(fetched: FetchResult, { ref, checkModel, signal }: FetchReleaseJob): Promise<VerifiedRelease> {
+  const { paths, metainfo, peers } = fetched
+  const signed = await readSealed(paths.manifest, ref)
+  const { adapter } = signed.manifest
+  const { size } = await stat(paths.adapter)
+  if (size !== adapter.bytes) {
+    throw new MeshError('manifest-mismatch', `The manifest promises ${adapter.bytes} bytes; the file has ${size}.`, {
+      release: toHex(ref.releaseId),
+    })
+  }
+  if (!bytesEqual(await sha256File(paths.adapter, { signal }), adapter.sha256)) {
+    throw new MeshError('hash-mismatch', 'The adapter that was fetched is not the one its publisher signed.', {
+      release: toHex(ref.releaseId),
+    })
+  }
+  await checkModel(paths.adapter, signed.manifest, signal)
+  const verified = { signed, infohash: ref.infohash, metainfo, files: paths, peers }
+  return verified as unknown as VerifiedRelease
+}
+
+async function readSealed(path: string, ref: ReleaseRef): Promise<SignedManifest> {
+  const signed = openManifest(new Uint8Array(await readFile(path)))
+  if (!bytesEqual(signed.releaseId, ref.releaseId)) {
+    throw new MeshError('hash-mismatch', 'This torrent holds another release than the one asked for.', {
+      asked: toHex(ref.releaseId),
+      found: toHex(signed.releaseId),
+    })
+  }
+  return signed
+}
+
+/** Refused bytes are not kept, and not served on. */
+async function discard(client: NetworkClient, { ref, folder }: FetchReleaseJob): Promise<void> {
+  await client.drop(ref.infohash).catch(() => {})
+  await rm(folder, { recursive: true, force: true })
+}
+
+function noSeeder({ ref, patienceMs }: FetchReleaseJob): MeshError {
+  return new MeshError(
+    'no-seeder',
+    `Nobody sent anything of this release for ${Math.round(patienceMs / 1000)} s. What was fetched is kept: ask again when a seeder is online.`,
+    { release: toHex(ref.releaseId), infohash: toHex(ref.infohash) },
+  )
+}

@@ -1,0 +1,17 @@
+// Bytes: finds who has a release, fetches it piece by piece from several peers, checks it at the door, serves it onward; and carries
+// exchange streams and DHT pointers for the registry. node/create-node.ts starts it and wires it.
+// BitTorrent, its DHT and Hyperswarm run in a child process (network-child/, the only code that imports them), without identity keys.
+// It must never hand out bytes that have not passed `fetchRelease`'s checks, sign anything, or listen to a peer about what a release is.
+export { startSwarm } from './start-swarm.ts'
+export type { Swarm, SwarmOptions } from './start-swarm.ts'
+export type { FetchReleaseEvent, FetchReleaseJob, ReleaseRef, VerifiedRelease } from './fetch-release.ts'
+export type {
+  FetchProgress,
+  NetworkAddresses,
+  NetworkLimits,
+  NetworkStatus,
+  NetworkSwitches,
+  PeerName,
+  PeerTraffic,
+} from './network-child/messages.ts'
+export type { Address } from './network-child/guarded-dht.ts'

@@ -1,0 +1,209 @@
+/* oxlint-disable no-underscore-dangle -- the library names the inner parts that are replaced here so */
+// One torrent of the library, with what it lacks: it asks one peer per piece, blames and bans who sends bad ones, counts bytes per
+// peer, keeps requests in flight few, and takes metainfo only in the release layout.
+import type { Duplex } from 'node:stream'
+import type Wire from 'bittorrent-protocol'
+import type { Peer, Torrent } from 'webtorrent'
+import {
+  fromHex,
+  isMeshError,
+  type MeshError,
+  readReleaseTorrent,
+  type ReleaseTorrent,
+  releaseMetainfoMaxBytes,
+} from '../../protocol/index.ts'
+import type { BanList } from './ban-list.ts'
+import type { PeerName, PeerTraffic } from './messages.ts'
+import { PieceOrder } from './piece-order.ts'
+import { PieceOwners } from './piece-owners.ts'
+import { openRequestsMax } from './wire-limits.ts'
+
+const strikesUntilBan = 2
+/** Blocks of 16 KiB asked for and not yet received, over all peers: what is lost when the process is killed stays below 1 MiB. */
+const inFlightMax = 64
+const peersRememberedMax = 1_000
+
+export interface SessionEvents {
+  onMetainfo?(release: ReleaseTorrent): void
+  /** The metainfo that a peer sent is not a release's: nothing must be written. */
+  onRefused?(error: MeshError): void
+  onVerified?(index: number): void
+  onBlame?(blame: { peer: PeerName; piece: number; banned: boolean }): void
+}
+
+export class TorrentSession {
+  readonly torrent: Torrent
+  readonly #bans: BanList
+  readonly #events: SessionEvents
+  readonly #owners = new PieceOwners()
+  readonly #strikes = new Map<string, number>()
+  readonly #traffic = new Map<string, { name: PeerName; receivedBytes: number; sentBytes: number }>()
+  readonly #names = new Map<Wire, PeerName>()
+
+  constructor(torrent: Torrent, bans: BanList, events: SessionEvents, random: () => number, nowMs: () => number) {
+    this.torrent = torrent
+    this.#bans = bans
+    this.#events = events
+    this.#takeOnlyReleases()
+    this.#refuseBanned()
+    this.#askOnePeerPerPiece()
+    torrent.on('metadata', () => {
+      torrent._rarityMap.destroy()
+      torrent._rarityMap = new PieceOrder(torrent, random, nowMs)
+    })
+    torrent.on('wire', (wire: Wire) => this.#onWire(wire))
+    torrent.on('verified', (index: number) => {
+      this.#owners.verified(index)
+      events.onVerified?.(index)
+    })
+    torrent.on('warning', (warning: Error) => {
+      const failed = /^Piece (\d+) failed verification$/.exec(warning.message)
+      if (failed) this.#onBadPiece(Number(failed[1]))
+    })
+  }
+
+  /** False when it is connected already, banned, or no address. */
+  addAddress(address: string): boolean {
+    if (this.torrent.destroyed || this.#bans.has({ kind: 'tcp', id: address })) return false
+    return this.torrent.addPeer(address)
+  }
+
+  /** Speaks the BitTorrent wire over a connected stream. `peer` is the other end's key in hex. */
+  addStream(stream: Duplex, peer: string): boolean {
+    if (this.torrent.destroyed || this.#bans.has({ kind: 'noise', id: peer })) return false
+    return this.torrent.addPeer(Object.assign(stream, { id: noiseId(peer), connected: true }))
+  }
+
+  isConnected(peer: string): boolean {
+    return this.torrent._peers?.has(noiseId(peer)) ?? false
+  }
+
+  get livePeers(): number {
+    return this.torrent.wires.length
+  }
+
+  traffic(): PeerTraffic[] {
+    return [...this.#traffic.values()].map(({ name, receivedBytes, sentBytes }) => ({
+      ...name,
+      receivedBytes,
+      sentBytes,
+    }))
+  }
+
+  #onWire(wire: Wire): void {
+    const peer = [...(this.torrent._peers?.values() ?? [])].find((candidate) => candidate.wire === wire)
+    if (!peer) return
+    const name = nameOf(peer)
+    this.#names.set(wire, name)
+    const traffic = this.#remember(name)
+    wire.extendedHandshake['reqq'] = openRequestsMax
+    wire.on('extended', () => this.#shareInFlight())
+    wire.once('close', () => {
+      this.#names.delete(wire)
+      this.#shareInFlight()
+    })
+    wire.on('piece', (index: number, _offset: number, bytes: Uint8Array) => {
+      this.#owners.received(index, name.id)
+      traffic.receivedBytes += bytes.length
+    })
+    peer.on('upload', (bytes: number) => (traffic.sentBytes += bytes))
+    refuseLargeMetainfo(wire)
+    this.#shareInFlight()
+  }
+
+  /** Peers say how many requests they take (`reqq`); the library heeds that, so the answer is where our own limit goes. */
+  #shareInFlight(): void {
+    const wires = this.torrent.wires
+    const share = Math.max(4, Math.floor(inFlightMax / Math.max(1, wires.length)))
+    for (const wire of wires) {
+      const told = wire.peerExtendedHandshake['reqq_told'] ?? wire.peerExtendedHandshake['reqq']
+      const theirs = typeof told === 'number' && told > 0 ? told : Infinity
+      Object.assign(wire.peerExtendedHandshake, { reqq_told: theirs, reqq: Math.min(share, theirs) })
+    }
+  }
+
+  #askOnePeerPerPiece(): void {
+    const { torrent } = this
+    const request = torrent._request.bind(torrent)
+    const isAlive = (peer: string) => [...this.#names].some(([wire, name]) => name.id === peer && !wire.destroyed)
+    torrent._request = (wire, index, hotswap) => {
+      const peer = this.#names.get(wire)
+      if (!peer || !this.#owners.mayAsk(index, peer.id, hotswap, isAlive)) return false
+      const asked = request(wire, index, hotswap)
+      if (asked) this.#owners.asked(index, peer.id)
+      return asked
+    }
+  }
+
+  #onBadPiece(piece: number): void {
+    const verdict = this.#owners.failed(piece)
+    if (verdict.kind !== 'guilty') return
+    const name = this.#traffic.get(verdict.peer)?.name
+    if (!name) return
+    const strikes = (this.#strikes.get(name.id) ?? 0) + 1
+    this.#strikes.set(name.id, strikes)
+    const banned = strikes >= strikesUntilBan
+    if (banned) {
+      this.#bans.add(name)
+      for (const [wire, owner] of this.#names) if (this.#bans.has(owner)) wire.destroy()
+    }
+    this.#events.onBlame?.({ peer: name, piece, banned })
+  }
+
+  #refuseBanned(): void {
+    const { torrent } = this
+    const addPeer = torrent._addPeer.bind(torrent)
+    // Also the way of the library's own reconnects, which pass no other check.
+    torrent._addPeer = (peer, type, source) => {
+      if (typeof peer === 'string' && this.#bans.has({ kind: 'tcp', id: peer })) return null
+      return addPeer(peer, type, source)
+    }
+  }
+
+  /** The library hands over what peers sent as soon as its SHA-1 is right; what it describes could still be any torrent. */
+  #takeOnlyReleases(): void {
+    const { torrent } = this
+    const accept = torrent._onMetadata.bind(torrent)
+    torrent._onMetadata = (metadata) => {
+      if (!(metadata instanceof Uint8Array)) return accept(metadata)
+      try {
+        const release = readReleaseTorrent(Uint8Array.from(metadata))
+        this.#events.onMetainfo?.(release)
+        accept(release.metainfo)
+      } catch (error) {
+        if (!isMeshError(error)) throw error
+        this.#events.onRefused?.(error)
+      }
+    }
+  }
+
+  #remember(name: PeerName): { receivedBytes: number; sentBytes: number } {
+    const known = this.#traffic.get(name.id) ?? { name, receivedBytes: 0, sentBytes: 0 }
+    this.#traffic.delete(name.id)
+    this.#traffic.set(name.id, known)
+    if (this.#traffic.size > peersRememberedMax) this.#traffic.delete(this.#traffic.keys().next().value!)
+    return known
+  }
+}
+
+export function infohashOf(torrent: Torrent): Uint8Array {
+  return fromHex(torrent.infoHash, 20)
+}
+
+function noiseId(peer: string): string {
+  return `noise:${peer}`
+}
+
+function nameOf(peer: Peer): PeerName {
+  return peer.id.startsWith('noise:') ? { kind: 'noise', id: peer.id.slice(6) } : { kind: 'tcp', id: peer.id }
+}
+
+function refuseLargeMetainfo(wire: Wire): void {
+  const extension = wire.ut_metadata
+  const onExtendedHandshake = extension.onExtendedHandshake.bind(extension)
+  extension.onExtendedHandshake = (handshake) => {
+    const bytes = handshake['metadata_size']
+    if (typeof bytes === 'number' && bytes > releaseMetainfoMaxBytes) return
+    onExtendedHandshake(handshake)
+  }
+}
