@@ -1,0 +1,142 @@
+// Real network children on loopback: what arrives is what was published, or nothing is kept.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MeshError, sha256, signManifest } from '../protocol/index.ts'
+import { aManifest, anAuthor } from '../testing/objects.ts'
+import type { FetchReleaseEvent, FetchReleaseJob, Swarm, VerifiedRelease } from './index.ts'
+import { startLoopback } from './testing/loopback-swarm.ts'
+import type { Loopback } from './testing/loopback-swarm.ts'
+import { aReleaseOnDisk, layOut } from './testing/release-on-disk.ts'
+import type { ReleaseOnDisk } from './testing/release-on-disk.ts'
+
+const MiB = 1024 * 1024
+let net: Loopback
+
+beforeEach(async () => {
+  net = await startLoopback()
+})
+afterEach(async () => {
+  await net[Symbol.asyncDispose]()
+})
+
+/** Leads to the Noise streams of these swarms. */
+const keysOf = (...swarms: Swarm[]) =>
+  async function* keys(): AsyncIterable<Uint8Array> {
+    for (const swarm of swarms) yield (await swarm.addresses).transferKey
+  }
+async function* nobody(): AsyncIterable<Uint8Array> {}
+
+function fetchOf(release: ReleaseOnDisk, swarm: Swarm, over: Partial<FetchReleaseJob> = {}): Promise<VerifiedRelease> {
+  return swarm.fetchRelease({
+    ref: { releaseId: release.signed.releaseId, infohash: release.torrent.infohash },
+    folder: join(net.folder, 'staging'),
+    checkModel: async () => {},
+    findSeeders: nobody,
+    patienceMs: 20_000,
+    signal: AbortSignal.timeout(50_000),
+    clock: () => performance.now(),
+    onEvent: () => {},
+    ...over,
+  })
+}
+
+const seed = (swarm: Swarm, release: ReleaseOnDisk): Promise<void> =>
+  swarm.seed(release.torrent.infohash, { metainfo: release.torrent.metainfo, paths: release.paths })
+
+describe('a release', () => {
+  it('arrives over plain TCP from a seeder found by BEP 5 alone', async () => {
+    const only = { noise: false, exchange: false, bep44: false }
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: 3 * MiB })
+    await seed(net.swarm({}, only), release)
+    const verified = await fetchOf(release, net.swarm({}, only))
+    expect(readFileSync(verified.files.adapter).equals(release.adapter)).toBe(true)
+    expect(verified.peers.map(({ kind }) => kind)).toEqual(['tcp'])
+  }, 60_000)
+
+  it('arrives over Noise streams from a seeder whose transfer key is known, without any open port', async () => {
+    const only = { tcp: false, bep5: false, bep44: false }
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: 3 * MiB })
+    const seeder = net.swarm({}, only)
+    await seed(seeder, release)
+    const verified = await fetchOf(release, net.swarm({}, only), { findSeeders: keysOf(seeder) })
+    expect(readFileSync(verified.files.adapter).equals(release.adapter)).toBe(true)
+    expect(verified.peers.map(({ kind }) => kind)).toEqual(['noise'])
+  }, 60_000)
+
+  it('is served onward by whoever fetched it, after the first seeder has left', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
+    const [first, second, third] = [net.swarm(), net.swarm(), net.swarm()]
+    await seed(first, release)
+    const verified = await fetchOf(release, second)
+    await second.seed(release.torrent.infohash, { metainfo: verified.metainfo, paths: verified.files })
+    await first[Symbol.asyncDispose]()
+    const again = await fetchOf(release, third, { folder: join(net.folder, 'third') })
+    expect(readFileSync(again.files.adapter).equals(release.adapter)).toBe(true)
+  }, 90_000)
+
+  it('nobody seeds gives up with no-seeder and keeps what was fetched', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
+    await expect(fetchOf(release, net.swarm(), { patienceMs: 1_500 })).rejects.toMatchObject({ code: 'no-seeder' })
+  }, 60_000)
+})
+
+describe('the door refuses, and keeps nothing of,', () => {
+  const refused = async (release: ReleaseOnDisk, code: string, over: Partial<FetchReleaseJob> = {}): Promise<void> => {
+    const seeder = net.swarm()
+    await seed(seeder, release)
+    await expect(fetchOf(release, net.swarm(), over)).rejects.toMatchObject({ code })
+    expect(existsSync(join(net.folder, 'staging'))).toBe(false)
+  }
+
+  it('another adapter than the one that was signed', async () => {
+    const folder = join(net.folder, 'published')
+    const release = await aReleaseOnDisk(folder, { bytes: MiB, adapterClaims: { sha256: sha256(Uint8Array.of(1)) } })
+    await refused(release, 'hash-mismatch')
+  }, 60_000)
+
+  it('an adapter of another size than the manifest says', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB, adapterClaims: { bytes: 7 } })
+    await refused(release, 'manifest-mismatch')
+  }, 60_000)
+
+  it('a manifest with a wrong signature', async () => {
+    const honest = await aReleaseOnDisk(join(net.folder, 'honest'), { bytes: MiB })
+    const forged = honest.signed.sealed.slice()
+    forged[forged.length - 1]! ^= 1
+    await refused(await layOut(join(net.folder, 'forged'), honest.signed, honest.adapter, forged), 'bad-signature')
+  }, 60_000)
+
+  it('a manifest that was changed after signing', async () => {
+    const honest = await aReleaseOnDisk(join(net.folder, 'honest'), { bytes: MiB })
+    const text = Buffer.from(honest.signed.sealed)
+    text.write('questionz', text.indexOf('questions'))
+    await refused(await layOut(join(net.folder, 'changed'), honest.signed, honest.adapter, text), 'bad-signature')
+  }, 60_000)
+
+  it('another release than the one asked for, validly signed', async () => {
+    const honest = await aReleaseOnDisk(join(net.folder, 'honest'), { bytes: MiB })
+    const other = signManifest(aManifest({ version: '6.6.6' }, anAuthor(1)), anAuthor(1))
+    const swapped = await layOut(join(net.folder, 'swapped'), honest.signed, honest.adapter, other.sealed)
+    await refused(swapped, 'hash-mismatch')
+  }, 60_000)
+
+  it('what the model check refuses', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
+    const checkModel = async (): Promise<void> => {
+      throw new MeshError('base-mismatch', 'for another base')
+    }
+    await refused(release, 'base-mismatch', { checkModel })
+  }, 60_000)
+
+  it('pieces that were tampered with, and blames and bans the peer that sent them', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: 2 * MiB })
+    writeFileSync(release.paths.adapter, new Uint8Array(release.adapter.length))
+    const events: FetchReleaseEvent[] = []
+    const seeder = net.swarm()
+    await seed(seeder, release)
+    const fetching = fetchOf(release, net.swarm(), { onEvent: (event) => events.push(event), patienceMs: 30_000 })
+    await expect(fetching).rejects.toMatchObject({ code: 'piece-mismatch' })
+    expect(events.filter((event) => event.kind === 'peer-blamed').some(({ banned }) => banned)).toBe(true)
+  }, 90_000)
+})
