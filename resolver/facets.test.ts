@@ -32,6 +32,8 @@ describe('facets', () => {
     ['protein-folding', ['protein folding']],
     ['WINE PAIRING AND LAW', ['wine pairing', 'law']],
     ['music, music; MUSIC', ['music']],
+    ['wi\u00adne pai\u200bring', ['wine pairing']],
+    ['biology@ home', ['biology', 'home']],
   ])('of "%s" are %j', (text, expected) => {
     expect(textsOf(text)).toEqual(expected)
   })
@@ -144,6 +146,7 @@ describe('facets', () => {
         expect(facets).toEqual(extractFacets(some, { names: ['music'] }))
         expect(new Set(facets.map((facet) => facet.text)).size).toBe(facets.length)
         for (const facet of facets) {
+          expect(facet.text.isWellFormed()).toBe(true)
           expect(facet.text).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
           expect(facet.text.length).toBeLessThanOrEqual(500)
           expect(facet.terms.length).toBeGreaterThan(0)
@@ -153,6 +156,15 @@ describe('facets', () => {
       }),
       { numRuns: 1000 },
     )
+  })
+})
+
+describe('a word cut for its length', () => {
+  it('is not cut through a letter', () => {
+    // Letters of two UTF-16 units, at odd offsets.
+    const [facet] = extractFacets(`a${'𐐷'.repeat(40)}`)
+    expect(facet?.text.isWellFormed()).toBe(true)
+    expect(facet?.terms.every((term) => term.isWellFormed())).toBe(true)
   })
 })
 

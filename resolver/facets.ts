@@ -120,8 +120,7 @@ function nameIndex(names: Iterable<string>): NameIndex {
   for (const name of names) {
     const words = wordsOf(spaced(name))
     const stems = words.map(stemOf)
-    const says = words.some((word) => !stopWords.has(word) && !fillerStems.has(stemOf(word)))
-    if (!says) continue
+    if (words.length === 0) continue
     if (stems.length === 1) single.add(stems[0]!)
     // A name that begins or ends with grammar ("someone who") must not swallow the request's own words.
     else if (!isGrammar(words[0]!) && !isGrammar(words.at(-1)!)) {

@@ -36,6 +36,11 @@ describe('kin of a word', () => {
     }
   })
 
+  it('know the trades whose name is spelled unlike their field', () => {
+    expect(['winemaker', 'jewellers'].flatMap(fieldStemsOf)).toEqual(['wine', 'jewelleri'])
+    expect(kinAmong('winemaker', 'wine')).toEqual(['wine'])
+  })
+
   it('do not take a thing for a person', () => {
     expect(['water', 'corner', 'number', 'flower', 'list'].flatMap(fieldStemsOf)).toEqual([])
   })

@@ -94,6 +94,8 @@ describe('the lockfile', () => {
     refused(text.slice(0, -9), /not JSON/)
     refused(text.replace('"scale": 700000', '"scale": 0.7'), /releases\.0\.scale/)
     refused(text.replace('"mode"', '"mood"'), /mode|mood/)
+    refused(text.replace('"mode"', '"note": 1, "mode"'), /note/)
+    refused(text.replace('"version"', '"note": 1, "version"'), /releases\.0.*note/)
     refused(text.replace('"latin"', '"La tin"'), /releases\.0\.name/)
     refused(text.replace(id('cc'), id('CC')), /releases\.0\.releaseId/)
     refused(text.replace('"wine"', '"wi\\u202ene"'), /gaps\.0\.facet/)

@@ -68,6 +68,9 @@ describe('the plan of a request', () => {
     expect((await plan('music and law', cards)).mode).toBe('stack')
     expect((await plan('music, law, history', cards)).mode).toBe('route')
     expect((await plan('music, law, history', cards, { maxStack: 3 })).mode).toBe('stack')
+    // What a release requires belongs to it and is no choice of its own.
+    const needy = aCard({ name: 'tax', requires: ['music', 'law', 'history'].map((name) => ({ name, range: '*' })) })
+    expect((await plan('tax', [...cards, needy])).mode).toBe('stack')
   })
 
   it('fetches what the node does not hold, required releases included', async () => {

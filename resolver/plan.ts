@@ -123,8 +123,7 @@ const fusableFrom = 0.3
  * be had together, `aborted`.
  */
 export async function planRequest(input: PlanInput): Promise<Plan> {
-  const { text, embedder, baseId, options = {} } = input
-  const cards = sortedUnique(input.cards)
+  const { text, cards, embedder, baseId, options = {} } = input
   const facets = extractFacets(text, {
     names: new Set(cards.flatMap((card) => (card.member || options.anyPublisher ? namesOf(card) : []))),
     qualifiedNames: new Set(
@@ -168,11 +167,6 @@ export async function planRequest(input: PlanInput): Promise<Plan> {
     otherBases,
     scores: own.scores,
   }
-}
-
-/** By id, without repeats: the order of arrival must not show. */
-function sortedUnique(cards: readonly Card[]): Card[] {
-  return [...new Map(cards.map((card) => [card.id, card])).values()].toSorted((a, b) => byText(a.id, b.id))
 }
 
 function namesOf(card: Card): string[] {

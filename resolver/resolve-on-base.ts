@@ -37,7 +37,7 @@ export interface BaseResolution {
 
 export interface ResolveInput {
   readonly facets: readonly Facet[]
-  /** Cards that fit the base, sorted by id. */
+  /** Cards that fit the base, in any order. */
   readonly cards: readonly Card[]
   readonly embedder: Embedder
   readonly anyPublisher: boolean

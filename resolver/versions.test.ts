@@ -24,6 +24,7 @@ describe('releases', () => {
     expect(solve(cards, 'biology')).toEqual(['biology@1.10.0'])
     expect(solve(cards, { key: 'biology', range: '<1' })).toEqual(['biology@0.9.9'])
     expect(solve(cards, { key: 'biology', range: '2.0.0-rc.1' })).toEqual(['biology@2.0.0-rc.1'])
+    expect(solve(cards, { key: 'biology', range: '2.0.0-rc.1' }, 'biology')).toEqual(['biology@2.0.0-rc.1'])
   })
 
   it('of equal versions are the one with the smaller id', () => {

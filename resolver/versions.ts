@@ -81,7 +81,8 @@ export function solveReleases(wanted: readonly Wanted[], groups: ReadonlyMap<Rel
     const { key, range, by } = demand
     const already = chosen.get(key)
     if (already !== undefined) {
-      if (!satisfies(already, range))
+      // A plain wish is content with whatever a range has chosen, prereleases included.
+      if (range !== undefined && !satisfies(already, range))
         return fail(`${sayDemand(demand)}, but ${already.name}@${already.version} is needed beside it`)
       return within(key, by, () => solve(demands, from + 1))
     }
