@@ -6,10 +6,10 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { validateAdapter } from './adapter-validator.ts'
 import { bakeAdapters, type BakeDtype, type BakedAdapter } from './bake-adapters.ts'
-import { inspectBaseSource } from './base-info.ts'
+import { inspectBaseSource, type BaseInfo } from './base-info.ts'
 import { memorySource, openFileSource } from './byte-source.ts'
 import { randomAdapterBytes, randomBaseBytes, type RandomAdapterOptions } from './random-model.ts'
-import { loraBytes, loraTensor, type LoraTensor } from './testing/lora-bytes.ts'
+import { loraBytes, loraPair, loraTensor, type LoraTensor } from './testing/lora-bytes.ts'
 import { readAdapter, updateOf, type ReadAdapter } from './testing/read-adapter.ts'
 
 /** Rows of 64 for A, but 48 for ffn_down, which are not whole Q8_0 blocks. */
@@ -32,12 +32,12 @@ interface Baked extends Omit<BakedAdapter, 'out'> {
 const temporaryFolder = () => mkdtempDisposable(join(tmpdir(), 'lora-mesh-bake-'))
 
 /** Bakes and reads back; the result has passed the validator. */
-async function bake(ingredients: readonly Ingredient[], dtype?: BakeDtype): Promise<Baked> {
+async function bake(ingredients: readonly Ingredient[], dtype?: BakeDtype, onBase: BaseInfo = base): Promise<Baked> {
   await using folder = await temporaryFolder()
   const adapters = await written(folder.path, ingredients)
-  const { out, ...result } = await bakeAdapters({ base, adapters, dtype, out: join(folder.path, 'baked.gguf') })
+  const { out, ...result } = await bakeAdapters({ base: onBase, adapters, dtype, out: join(folder.path, 'baked.gguf') })
   using source = openFileSource(out)
-  const info = await validateAdapter(source, base)
+  const info = await validateAdapter(source, onBase)
   expect(info).toMatchObject({ alpha: 0, rank: result.rank, bytes: result.bytes })
   return { ...result, file: readAdapter(out), content: readFileSync(out) }
 }
@@ -147,6 +147,40 @@ test('an adapter given twice counts once, with the sum of its scales in any orde
   expect(twice.rank).toBe(4)
   expect(reversed.content).toEqual(twice.content)
   expect(await largestError(twice.file, [{ bytes, scale: 0.6 }])).toBeLessThan(1e-6)
+})
+
+test('scales that nearly cancel do so in one order, whatever order they are given in', async () => {
+  const bytes = anAdapter()
+  const contents = [
+    [1e-16, 1, -1],
+    [-1, 1, 1e-16],
+  ].map((scales) => bake(scales.map((scale) => ({ bytes, scale }))))
+  const [one, other] = await Promise.all(contents)
+  expect(one!.content).toEqual(other!.content)
+})
+
+test('each pair is scaled by its own rank', async () => {
+  const tensors = [...loraPair('blk.0.attn_q.weight', 2), ...loraPair('blk.0.attn_output.weight', 5)]
+  const ingredient = { bytes: loraBytes({ tensors }), scale: 0.7 }
+  const { file } = await bake([ingredient])
+  expect(await largestError(file, [ingredient])).toBeLessThan(1e-6)
+})
+
+test('matrices of more than one piece come out whole', async () => {
+  const wide = await inspectBaseSource(
+    memorySource(randomBaseBytes({ layers: 1, width: 1024, heads: 64, kvHeads: 1, feedForward: 32, vocabulary: 300 })),
+  )
+  // Rows and columns of different strength, so that each has an exponent of its own.
+  const target = 'blk.0.attn_k.weight'
+  const tensors = [
+    loraTensor(`${target}.lora_a`, [1024, 300], 'F32', (i) => ((i % 9) + 1) * 2 ** -(Math.floor(i / 1024) % 11)),
+    loraTensor(`${target}.lora_b`, [300, 16], 'F32', (i) => ((i % 7) + 1) / 1000),
+  ]
+  const ingredient = { bytes: loraBytes({ tensors }), scale: 1 }
+  for (const dtype of ['f32', 'f16'] as const) {
+    const { file } = await bake([ingredient], dtype, wide)
+    expect(await largestError(file, [ingredient], [target])).toBeLessThan(dtype === 'f32' ? 1e-5 : 2e-2)
+  }
 })
 
 test('an adapter at scale 0 leaves nothing behind', async () => {
