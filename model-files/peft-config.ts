@@ -2,6 +2,7 @@
 // A LoRA GGUF can say "add scale * B * A to these matrices" and nothing else, so every option that means more is refused by its name.
 // An option that this file doesn't know is refused too, unless it is switched off: new ones change the arithmetic more often than not.
 import { limits, MeshError } from '../protocol/index.ts'
+import { alphaMax } from './adapter-metadata.ts'
 import { compileModulePattern, type ModulePattern, type StepBudget } from './module-pattern.ts'
 import { parseStrictJson, type JsonObject, type JsonValue } from './strict-json.ts'
 
@@ -27,7 +28,6 @@ export interface PeftConfig {
 /** No real config comes near; EVA-like rank patterns of a large model take about 60 KiB. */
 export const peftConfigMaxBytes = 1024 * 1024
 
-const alphaMax = 1e6
 const patternsMax = 4_096
 const matchSteps = 50_000_000
 const jsonBounds = { maxDepth: 12, maxValues: 50_000 }

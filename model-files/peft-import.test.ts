@@ -1,11 +1,12 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtempDisposable, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { toHex } from '../protocol/index.ts'
+import { isMeshError, toHex } from '../protocol/index.ts'
 import { f32Tensor, safetensorsBytes, writePeftFolder, type StoredTensor } from '../testing/peft-folder.ts'
-import { validateAdapter } from './adapter-validator.ts'
+import { adapterProblems, validateAdapter } from './adapter-validator.ts'
 import { inspectBaseSource } from './base-info.ts'
 import { memorySource, openFileSource } from './byte-source.ts'
 import { convertPeft } from './peft-import.ts'
@@ -56,6 +57,15 @@ describe('scales', () => {
     expect(alpha).toBe(3)
     expect(tensors.get('blk.0.attn_v.weight.lora_a')).toEqual({ dtype: 'F32', shape: [16, 2], values: numbers(32) })
     expect(tensors.get('blk.0.attn_v.weight.lora_b')).toEqual({ dtype: 'F32', shape: [2, 8], values: numbers(16, 7) })
+  })
+
+  test('an alpha that no reader would take is folded too', async () => {
+    const small = numbers(16, 7).map((value) => value / 1024)
+    const weights = { ...vProjection(), [`${attention}.v_proj.lora_B.weight`]: f32Tensor([8, 2], small) }
+    const { alpha, tensors } = await converted(weights, { use_rslora: true, lora_alpha: 8e5 })
+    expect(alpha).toBe(0)
+    const scale = 8e5 / Math.sqrt(2)
+    expect(tensors.get('blk.0.attn_v.weight.lora_b')?.values).toEqual(small.map((value) => value * scale))
   })
 
   test('rsLoRA with one rank is an alpha of another size', async () => {
@@ -273,4 +283,39 @@ test('the same folder gives the same bytes, whatever the order of its tensors', 
     digests.push(toHex(sha256))
   }
   expect(digests[0]).toBe(digests[1])
+})
+
+test('a folder with changed bytes gives a valid adapter or a named error, never anything else', async () => {
+  await using folder = await temporaryFolder()
+  const dir = await writePeftFolder(join(folder.path, 'peft'), { weights: safetensorsBytes(vProjection()) })
+  const files = ['adapter_config.json', 'adapter_model.safetensors'].map((name) => ({
+    path: join(dir, name),
+    bytes: readFileSync(join(dir, name)),
+  }))
+  const out = join(folder.path, 'out.gguf')
+  const edit = fc.record({ file: fc.nat({ max: 1 }), at: fc.nat(), byte: fc.integer({ min: 0, max: 255 }) })
+  let convertedOnes = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 3 }), async (edits) => {
+      const changed = files.map(({ bytes }) => Uint8Array.from(bytes))
+      for (const { file, at, byte } of edits) changed[file]![at % changed[file]!.length] = byte
+      for (const [index, { path }] of files.entries()) writeFileSync(path, changed[index]!)
+      const outcome = await convertPeft({ dir, base, out }).catch((error: unknown) => error)
+      if (outcome instanceof Error) {
+        expect(isMeshError(outcome)).toBe(true)
+        expect(existsSync(out)).toBe(false)
+        return
+      }
+      convertedOnes++
+      using source = openFileSource(out)
+      // What is well-formed may still be of absurd strength, which is the validator's to say.
+      const { problems } = await adapterProblems(source, base)
+      expect(problems.filter(({ code, message }) => code !== 'gguf-refused' || !message.includes('strength'))).toEqual(
+        [],
+      )
+      rmSync(out)
+    }),
+    { numRuns: 400 },
+  )
+  expect(convertedOnes).toBeGreaterThan(10)
 })

@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { limits, MeshError } from '../protocol/index.ts'
+import { alphaMax } from './adapter-metadata.ts'
 import { openFileSource, type ByteSource } from './byte-source.ts'
 import { peftConfigMaxBytes, readPeftConfig, type PeftConfig } from './peft-config.ts'
 import { llamaTarget, parsePeftTensorName, type GgufTarget } from './peft-names.ts'
@@ -229,7 +230,7 @@ function checkShapes(
 function commonAlpha(modules: readonly PeftModule[]): number {
   const alphas = new Set(modules.map(({ scale, rank }) => Math.fround(scale * rank)))
   const [alpha] = alphas
-  return alphas.size === 1 && alpha !== undefined ? alpha : 0
+  return alphas.size === 1 && alpha !== undefined && alpha <= alphaMax ? alpha : 0
 }
 
 function ggufPair(file: SafetensorsFile, module: PeftModule, fold: boolean): LoraPair {
