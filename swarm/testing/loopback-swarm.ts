@@ -3,12 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Swarm, SwarmOptions } from '../index.ts'
+import type { Address, Swarm, SwarmOptions } from '../index.ts'
 import { startSwarm } from '../index.ts'
 import { startDhtBootstrap, startHyperdhtBootstrap } from '../network-child/bootstrap.ts'
 
 export interface Loopback extends AsyncDisposable {
   readonly folder: string
+  /** The first node of its BitTorrent DHT. */
+  readonly dht: Address
   swarm(options?: Partial<SwarmOptions>, switches?: Partial<SwarmOptions['switches']>): Swarm
 }
 
@@ -22,6 +24,7 @@ export async function startLoopback(): Promise<Loopback> {
   const held = stack.move()
   return {
     folder,
+    dht: dht.address,
     swarm: (options = {}, switches = {}) =>
       swarms.use(
         startSwarm({
