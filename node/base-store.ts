@@ -6,6 +6,7 @@ import { inspectBase, sha256File } from '../model-files/index.ts'
 import type { BaseInfo, DigestProgress } from '../model-files/index.ts'
 import { MeshError, toHex } from '../protocol/index.ts'
 import { errorCode, writePrivateFile } from './private-file.ts'
+import { waitFor } from './wait-for.ts'
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 const baseSchema = z.strictObject({
@@ -43,8 +44,10 @@ export interface BaseStore {
   remove(name: string): Promise<KnownBase>
   /** What adapters are checked against; read once per file. Throws `hash-mismatch` when the file is no longer the one that was added. */
   info(base: KnownBase, signal?: AbortSignal): Promise<BaseInfo>
-  /** Called after every addition. Returns what ends that. */
-  onAdded(listener: () => void): () => void
+  /** Number of additions so far. */
+  additions(): number
+  /** Waits until there were more additions than `seen`; false after `atMostMs`. Rejects with the signal's reason. */
+  addedSince(seen: number, atMostMs: number, signal: AbortSignal): Promise<boolean>
 }
 
 export interface AddOptions {
@@ -55,7 +58,8 @@ export interface AddOptions {
 export async function openBaseStore(path: string): Promise<BaseStore> {
   let stored = await read(path)
   const infos = new Map<string, Promise<BaseInfo>>()
-  const listeners = new Set<() => void>()
+  const waiting = new Set<() => void>()
+  let additions = 0
   const write = async (next: Stored): Promise<void> => {
     await writePrivateFile(path, `${JSON.stringify(next, null, 2)}\n`)
     stored = next
@@ -68,7 +72,8 @@ export async function openBaseStore(path: string): Promise<BaseStore> {
       const others = stored.bases.filter((other) => other.file !== base.file)
       await write({ ...stored, use: stored.use ?? base.file, bases: [...others, base] })
       infos.delete(base.file)
-      for (const listener of listeners) listener()
+      additions += 1
+      for (const wake of waiting) wake()
       return base
     },
     find: (name) => findBase(stored.bases, name),
@@ -93,9 +98,13 @@ export async function openBaseStore(path: string): Promise<BaseStore> {
         throw error
       })
     },
-    onAdded(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
+    additions: () => additions,
+    addedSince(seen, atMostMs, signal) {
+      const subscribe = (wake: () => void): (() => void) => {
+        waiting.add(wake)
+        return () => waiting.delete(wake)
+      }
+      return waitFor(subscribe, () => additions > seen, atMostMs, signal)
     },
   }
   return store

@@ -24,10 +24,11 @@ export async function chatTurn(
   onText: (text: string) => void,
 ): Promise<ChatAnswer> {
   const persona = await node.personas.get(name)
-  const { adapters } = await assemblePersona(node, persona, signal)
+  const { adapters, base } = await assemblePersona(node, persona, signal)
   // System prompts of publishers stay out: text of strangers is never silently an instruction.
   const answer = await node.engine.chat({ adapters }, messages, {
     signal,
+    forBase: { path: base.path, sha256: base.file },
     onToken: onText,
     ...(maxTokens === undefined ? {} : { maxTokens }),
   })

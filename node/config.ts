@@ -20,10 +20,14 @@ const networkSchema = z.strictObject({
   bootstrapDht: z.array(endpoint).max(32).optional(),
   /** Hyperswarm DHT nodes to start from, HOST:PORT. Absent: the well-known public ones. */
   bootstrapHyperdht: z.array(endpoint).max(32).optional(),
+  /** Address to listen on. Absent: 127.0.0.1 if all bootstrap nodes are on it, else all addresses. */
+  host: z.ipv4().optional(),
   /** TCP port for plain BitTorrent peers, 0: any free one. */
   torrentPort: port.default(0),
   /** UDP port of the BitTorrent DHT, 0: any free one. */
   dhtPort: port.default(0),
+  /** UDP port of Hyperswarm, 0: any free one. */
+  hyperdhtPort: port.default(0),
   uploadBytesPerSecond: rate.default(0),
   downloadBytesPerSecond: rate.default(0),
   // One switch per way of finding and moving, so that each can be proved to work alone.

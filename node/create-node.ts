@@ -4,20 +4,31 @@ import { createComposer, createEngine } from '../assembler/index.ts'
 import type { Bake, Composer, Engine } from '../assembler/index.ts'
 import { bakeAdapters, inspectBase } from '../model-files/index.ts'
 import { toHex } from '../protocol/index.ts'
-import { Registry, systemClock } from '../registry/index.ts'
+import { openRegistry, systemClock } from '../registry/index.ts'
+import type { Registry } from '../registry/index.ts'
 import { createNgramEmbedder, createTransformersEmbedder, rememberingEmbedder } from '../resolver/index.ts'
 import type { Embedder } from '../resolver/index.ts'
+import type { Swarm } from '../swarm/index.ts'
 import { openBaseStore } from './base-store.ts'
 import type { BaseStore } from './base-store.ts'
 import type { Config } from './config.ts'
 import type { DataPaths } from './data-folder.ts'
+import { gatedExchange } from './gated-exchange.ts'
+import { keepPointers } from './keep-pointers.ts'
 import type { NodeKeys } from './keys.ts'
+import { createNetwork } from './network.ts'
+import type { Network } from './network.ts'
+import { newsOf } from './news.ts'
+import type { News } from './news.ts'
 import { gapDesk } from './post-gap.ts'
 import type { GapDesk } from './post-gap.ts'
 import { personaStore } from './persona-store.ts'
 import type { PersonaStore } from './persona-store.ts'
+import { releaseFetcher } from './release-fetcher.ts'
+import type { ReleaseFetcher } from './release-fetcher.ts'
 import { openReleaseStore } from './release-store.ts'
 import type { ReleaseStore } from './release-store.ts'
+import { tellRestarts } from './tell-restarts.ts'
 import { readVersion } from './version.ts'
 
 export interface NodeOptions {
@@ -37,27 +48,52 @@ export interface Node extends AsyncDisposable {
   readonly releases: ReleaseStore
   readonly registry: Registry
   readonly gaps: GapDesk
+  readonly news: News
   readonly embedder: Embedder
   readonly engine: Engine
   readonly composer: Composer
+  readonly network: Network
+  readonly fetcher: ReleaseFetcher
 }
 
+/** Opens everything that lies on the disk. No process and no connection is started before something needs it. */
 export async function createNode(options: NodeOptions): Promise<Node> {
   const { paths, config, keys, clock, log } = options
   await using stack = new AsyncDisposableStack()
   const bases = await openBaseStore(paths.bases)
   const releases = await openReleaseStore(paths, log)
-  const engine = stack.use(createEngine(config.engine.threads === undefined ? {} : { threads: config.engine.threads }))
+  const { threads } = config.engine
+  const onState = tellRestarts('engine', log)
+  const engine = stack.use(createEngine({ onState, ...(threads === undefined ? {} : { threads }) }))
   const embedder = stack.use(rememberingEmbedder(chosenEmbedder(config)))
+  const exchange = config.network.exchange ? gatedExchange() : undefined
+  const network = stack.use(
+    createNetwork({ config: config.network, releases, log, onStart: (swarm) => onNetwork(swarm) }),
+  )
   const registry = stack.use(
-    new Registry({
+    openRegistry({
       path: paths.registry,
       author: keys.author,
       clock: { ...systemClock, now: clock },
       random: (length) => new Uint8Array(randomBytes(length)),
       agent: `lora-mesh ${readVersion()}`,
+      servesTorrent: (infohash) => network.swarm?.serves(infohash) === true,
+      ...(exchange && { network: exchange }),
     }),
   )
+  // Closed before the registry: whoever waits at it must not keep the registry from closing.
+  if (exchange !== undefined) stack.use(exchange)
+  const news = stack.use(newsOf(registry, clock))
+  const pointers = stack.use(new AsyncDisposableStack())
+  const onNetwork = (swarm: Swarm): void => {
+    if (swarm.exchange !== undefined) exchange?.open(swarm.exchange)
+    if (config.network.bep44) pointers.use(keepPointers({ keys, registry, releases, clock }, swarm))
+    registry
+      .start()
+      .catch((error: unknown) => log(`Peers cannot be met: ${error instanceof Error ? error.message : String(error)}`))
+  }
+  const fetcher = releaseFetcher({ staging: paths.staging, clock, log, network, registry, releases, bases, engine })
+  const composer = createComposer({ bake, cacheFolder: paths.cache })
   const held = stack.move()
   return {
     options,
@@ -66,9 +102,12 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     releases,
     registry,
     gaps: gapDesk(registry),
+    news,
     embedder,
     engine,
-    composer: createComposer({ bake, cacheFolder: paths.cache }),
+    composer,
+    network,
+    fetcher,
     [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
   }
 }

@@ -64,7 +64,10 @@ test('a second process is refused and told the pid, command, start and url of th
     message: expect.stringContaining(`process ${holder.child.pid} (lora-mesh up, since 2026-01-02T00:00:00.000Z`),
     details: {
       path: folder.path,
-      holder: { pid: holder.child.pid, command: 'up', since: '2026-01-02T00:00:00.000Z', url: 'http://127.0.0.1:4747' },
+      pid: holder.child.pid,
+      command: 'up',
+      since: '2026-01-02T00:00:00.000Z',
+      url: 'http://127.0.0.1:4747',
     },
   })
 })

@@ -30,7 +30,7 @@ export interface FolderLock extends AsyncDisposable {
 
 /** Who a `data-folder-in-use` error names. */
 export function holderOf(error: MeshError): Holder | undefined {
-  return holderSchema.safeParse(error.details['holder']).data
+  return holderSchema.safeParse(error.details).data
 }
 
 /** Takes the lock or throws `data-folder-in-use` with the holder in its details. */
@@ -112,7 +112,7 @@ function inUse(root: string, holder: Holder | undefined): MeshError {
     `${root} is in use by ${who}: stop it, or choose another folder with --data.`,
     {
       path: root,
-      ...(holder === undefined ? {} : { holder }),
+      ...holder,
     },
   )
 }

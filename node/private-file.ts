@@ -23,6 +23,22 @@ export async function writePrivateFile(path: string, bytes: Uint8Array | string)
   }
 }
 
+/** Renames a finished file into its place: its bytes are on the disk before its name is. */
+export async function moveSynced(from: string, to: string): Promise<void> {
+  try {
+    const file = await open(from, 'r+')
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(from, to)
+    await syncFolder(dirname(to))
+  } catch (error) {
+    throw storageError(error, to)
+  }
+}
+
 /** Refuses a secret that other users of the machine can read. Windows has no such bits and is not asked. */
 export async function requirePrivate(path: string): Promise<void> {
   if (process.platform === 'win32') return

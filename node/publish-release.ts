@@ -1,5 +1,5 @@
 // Training output -> a signed, probed release that this node announces and seeds.
-import { copyFile, mkdtemp, open, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { makeProbe } from '../assembler/index.ts'
 import type { Probe } from '../assembler/index.ts'
@@ -9,7 +9,7 @@ import { MeshError, encodeManifest, fromHex, identityToText, signManifest, toHex
 import type { Manifest } from '../protocol/index.ts'
 import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
-import { errorCode, storageError } from './private-file.ts'
+import { errorCode, moveSynced } from './private-file.ts'
 import { rememberProbed } from './probe-releases.ts'
 import { torrentOfRelease } from './release-pieces.ts'
 import type { HeldRelease } from './release-store.ts'
@@ -77,7 +77,10 @@ export async function publishRelease(
     const held = await node.releases.keep(signed, torrent.metainfo)
     await rememberProbed(dirname(held.paths.manifest), base)
     onStep('announce')
-    return announce(node, held, base)
+    const published = announce(node, held, base)
+    // Without a running network it is seeded when there is one.
+    await node.network.swarm?.seed(held.infohash, { metainfo: held.metainfo, paths: held.paths })
+    return published
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -201,15 +204,5 @@ async function isFolder(path: string): Promise<boolean> {
     if (errorCode(error) === 'ENOENT')
       throw new MeshError('not-found', `There is no file or folder ${path}.`, { path }, { cause: error })
     throw error
-  }
-}
-
-async function moveSynced(from: string, to: string): Promise<void> {
-  try {
-    await using file = await open(from, 'r+')
-    await file.sync()
-    await rename(from, to)
-  } catch (error) {
-    throw storageError(error, to)
   }
 }

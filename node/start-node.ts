@@ -31,10 +31,11 @@ export interface RunningNode extends AsyncDisposable {
 }
 
 export async function startNode(options: StartOptions): Promise<RunningNode> {
-  const { folder, config, keys, clock, log } = options
+  const { folder, config, keys, clock, log, daemon } = options
   await using stack = new AsyncDisposableStack()
   const node = stack.use(await createNode({ paths: folder.paths, config, keys, clock, log }))
   const server = stack.use(await serve(options, node))
+  if (daemon) await node.network.start()
   await folder.lock.announce(server.url)
   const held = stack.move()
   return {

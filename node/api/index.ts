@@ -7,7 +7,9 @@ import { baseRoutes } from './base-routes.ts'
 import { chatRoutes } from './chat-routes.ts'
 import { communityRoutes } from './community-routes.ts'
 import { jobRoutes } from './job-routes.ts'
+import { networkRoutes } from './network-routes.ts'
 import { releaseRoutes } from './release-routes.ts'
+import { requestRoutes } from './request-routes.ts'
 import { statusRoutes } from './status-routes.ts'
 
 export const routes: readonly Route<Node>[] = [
@@ -17,4 +19,6 @@ export const routes: readonly Route<Node>[] = [
   ...releaseRoutes,
   ...chatRoutes,
   ...jobRoutes,
+  ...requestRoutes,
+  ...networkRoutes,
 ]

@@ -85,7 +85,7 @@ test('a running node names itself to a second one, and SIGTERM ends it with 0', 
   const second = await runCommand(['up', '--data', folder.path, '--json'])
   expect(second.code).toBe(1)
   expect(second.json).toMatchObject({
-    error: { code: 'data-folder-in-use', details: { holder: { pid: daemon.pid, command: 'up', url: ready['url'] } } },
+    error: { code: 'data-folder-in-use', details: { pid: daemon.pid, command: 'up', url: ready['url'] } },
   })
   daemon.kill('SIGTERM')
   expect(await once(daemon, 'exit')).toEqual([0, null])

@@ -1,13 +1,16 @@
 import { once } from 'node:events'
+import { isIPv4 } from 'node:net'
 import { MeshError } from '../../../protocol/index.ts'
 import { overrideNetwork, readConfig, splitEndpoint } from '../../config.ts'
 import type { Config } from '../../config.ts'
-import { openDataFolder } from '../../data-folder.ts'
+import { dataPaths, openDataFolder } from '../../data-folder.ts'
 import { jsonText } from '../../json-text.ts'
 import { loadKeys, readIdentity } from '../../keys.ts'
-import { dataPaths } from '../../data-folder.ts'
+import type { RunningNode } from '../../start-node.ts'
 import { command } from '../command.ts'
 import type { OptionSpec, OptionValues } from '../command.ts'
+
+const NETWORK_PATIENCE_MS = 15_000
 
 const switchOff = (what: string) => ({ type: 'boolean', hidden: true, summary: `Without ${what}` }) as const
 
@@ -21,6 +24,7 @@ const options = {
   'bootstrap-dht': { type: 'string', multiple: true, value: 'H:P', summary: 'BitTorrent DHT node to start from' },
   'bootstrap-hyperdht': { type: 'string', multiple: true, value: 'H:P', summary: 'Hyperswarm DHT node to start from' },
   'torrent-port': { type: 'string', value: 'N', summary: 'TCP port for BitTorrent peers (default: any free one)' },
+  'network-host': { type: 'string', value: 'IP', summary: 'Address the network listens on (default: all)' },
   'dht-port': { type: 'string', value: 'N', summary: 'UDP port of the BitTorrent DHT (default: any free one)' },
   'upload-limit': { type: 'string', value: 'BYTES', summary: 'Most bytes sent per second (default: no limit)' },
   'download-limit': { type: 'string', value: 'BYTES', summary: 'Most bytes received per second (default: no limit)' },
@@ -51,13 +55,8 @@ export const upCommand = command({
     const keys = await loadKeys(keyFolder, process.env['LORA_MESH_PASSPHRASE'])
     const { startNode } = await import('../../start-node.ts')
     await using running = await startNode({ folder, config, keys, clock: Date.now, log: terminal.say, daemon: true })
-    const ready = {
-      ready: true,
-      url: running.url,
-      identity: keys.identity,
-      pid: process.pid,
-      ports: { api: running.port },
-    }
+    const ports = { api: running.port, ...(await networkPorts(running)) }
+    const ready = { ready: true, url: running.url, identity: keys.identity, pid: process.pid, ports }
     if (terminal.json) terminal.print(jsonText(ready))
     else terminal.print(`${keys.identity}\nThe node answers at ${running.url}. Ctrl-C stops it.`)
     if (!signal.aborted) await once(signal, 'abort')
@@ -65,10 +64,24 @@ export const upCommand = command({
   },
 })
 
+/** Absent for what is switched off, and all of it if the network does not come up soon: the node works without. */
+async function networkPorts({ node }: RunningNode): Promise<Record<string, number>> {
+  const patience = AbortSignal.timeout(NETWORK_PATIENCE_MS)
+  const over = once(patience, 'abort').then(() => undefined)
+  const addresses = await Promise.race([node.network.swarm?.addresses, over])
+  const { tcp, dht, hyperdht } = addresses ?? {}
+  return {
+    ...(tcp === undefined ? {} : { torrent: tcp.port }),
+    ...(dht === undefined ? {} : { dht: dht.port }),
+    ...(hyperdht === undefined ? {} : { hyperdht: hyperdht.port }),
+  }
+}
+
 function withFlags(config: Config, given: OptionValues<typeof options>): Config {
   const network = overrideNetwork(config, {
     bootstrapDht: endpoints('bootstrap-dht', given['bootstrap-dht']),
     bootstrapHyperdht: endpoints('bootstrap-hyperdht', given['bootstrap-hyperdht']),
+    host: ipv4('network-host', given['network-host']),
     torrentPort: wholeNumber('torrent-port', given['torrent-port'], 65_535),
     dhtPort: wholeNumber('dht-port', given['dht-port'], 65_535),
     uploadBytesPerSecond: wholeNumber('upload-limit', given['upload-limit'], Number.MAX_SAFE_INTEGER),
@@ -82,12 +95,8 @@ function withFlags(config: Config, given: OptionValues<typeof options>): Config 
   const port = wholeNumber('port', given.port, 65_535)
   return {
     ...network,
-    api: { host: given.host ?? config.api.host, ...(port === undefined ? pick(config) : { port }) },
+    api: { ...config.api, ...(given.host !== undefined && { host: given.host }), ...(port !== undefined && { port }) },
   }
-}
-
-function pick(config: Config): { port?: number } {
-  return config.api.port === undefined ? {} : { port: config.api.port }
 }
 
 function endpoints(option: string, values: readonly string[]): string[] | undefined {
@@ -100,6 +109,11 @@ function endpoints(option: string, values: readonly string[]): string[] | undefi
     }
   }
   return values.length === 0 ? undefined : [...values]
+}
+
+function ipv4(option: string, text: string | undefined): string | undefined {
+  if (text === undefined || isIPv4(text)) return text
+  throw new MeshError('usage', `--${option} ${text}: write an IPv4 address.`)
 }
 
 function wholeNumber(option: string, text: string | undefined, largest: number): number | undefined {

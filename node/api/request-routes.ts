@@ -1,0 +1,24 @@
+// The main job, and getting a release for its own sake.
+import { z } from 'zod'
+import { requestMaxChars } from '../../resolver/index.ts'
+import type { Node } from '../create-node.ts'
+import { route } from '../http/index.ts'
+import type { Route } from '../http/index.ts'
+import { requestPersona } from '../request-persona.ts'
+
+const DAY_MS = 24 * 3_600_000
+
+export const requestRoutes: readonly Route<Node>[] = [
+  route({
+    method: 'POST',
+    path: '/v1/requests',
+    summary: 'Description in, persona out: plan, fetch, verify, assemble',
+    kind: 'operation',
+    input: z.strictObject({
+      text: z.string().min(1).max(requestMaxChars),
+      anyPublisher: z.boolean().default(false),
+      waitBaseMs: z.number().min(0).max(DAY_MS).default(60_000),
+    }),
+    handle: (wish, node: Node, context) => requestPersona(node, wish, context),
+  }),
+]

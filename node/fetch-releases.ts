@@ -1,0 +1,64 @@
+// Gets releases from peers into this node, several at a time; what is held already costs nothing.
+import { toHex } from '../protocol/index.ts'
+import type { CatalogueEntry } from '../registry/index.ts'
+import type { KnownBase } from './base-store.ts'
+import type { Node } from './create-node.ts'
+import type { CallContext } from './http/index.ts'
+import type { WantedRelease } from './release-fetcher.ts'
+import type { HeldRelease } from './release-store.ts'
+
+export interface FetchSummary {
+  /** Size of everything that was fetched now, manifests included; 0 when all was held. */
+  readonly bytes: number
+  readonly seconds: number
+  /** Who sent how much of it. */
+  readonly sources: readonly FetchSource[]
+}
+
+export interface FetchSource {
+  readonly peer: string
+  /** Over plain TCP, or over an encrypted stream. */
+  readonly kind: 'tcp' | 'noise'
+  readonly bytes: number
+}
+
+/** Throws what the fetch of the first one that fails throws; the others are then stopped. */
+export async function fetchReleases(
+  node: Node,
+  entries: readonly CatalogueEntry[],
+  base: KnownBase | undefined,
+  { signal, emit }: CallContext,
+): Promise<FetchSummary> {
+  const missing = entries.filter(({ releaseId }) => node.releases.get(toHex(releaseId)) === undefined)
+  if (missing.length === 0) return { bytes: 0, seconds: 0, sources: [] }
+  const since = performance.now()
+  const failed = new AbortController()
+  const context: CallContext = { signal: AbortSignal.any([signal, failed.signal]), emit }
+  const work = missing.map((entry) => node.fetcher.fetch(wantedOf(entry), base, context))
+  try {
+    const fetched = await Promise.all(work)
+    const bytes = fetched.reduce((sum, { release }) => sum + sizeOf(release), 0)
+    const seconds = Math.round(performance.now() - since) / 1_000
+    return { bytes, seconds, sources: merged(fetched.flatMap(({ sources }) => sources)) }
+  } catch (error) {
+    failed.abort(error)
+    await Promise.allSettled(work)
+    throw error
+  }
+}
+
+function wantedOf({ releaseId, infohash, manifest }: CatalogueEntry): WantedRelease {
+  return { releaseId, infohash, label: `${manifest.name}@${manifest.version}` }
+}
+
+function sizeOf({ signed }: HeldRelease): number {
+  return signed.sealed.length + signed.manifest.adapter.bytes
+}
+
+/** One entry per peer, the one that sent most first. */
+function merged(sources: readonly FetchSource[]): FetchSource[] {
+  const byPeer = Map.groupBy(sources, ({ peer }) => peer)
+  return [...byPeer.values()]
+    .map((ofPeer) => ({ ...ofPeer[0]!, bytes: ofPeer.reduce((sum, { bytes }) => sum + bytes, 0) }))
+    .toSorted((a, b) => b.bytes - a.bytes)
+}

@@ -1,0 +1,34 @@
+// When something last arrived from peers, and a way to wait for the next thing.
+import type { Registry } from '../registry/index.ts'
+import { waitFor } from './wait-for.ts'
+
+export interface News extends Disposable {
+  /** Since the last arrival, or since the node started. */
+  quietMs(): number
+  /** Resolves at the next arrival or after `atMostMs`. Rejects with the signal's reason. */
+  next(atMostMs: number, signal: AbortSignal): Promise<void>
+}
+
+export function newsOf(registry: Registry, clock: () => number): News {
+  let last = clock()
+  let arrivals = 0
+  const waiting = new Set<() => void>()
+  const stop = registry.onEvent(({ kind }) => {
+    if (kind !== 'records' && kind !== 'community' && kind !== 'peers') return
+    last = clock()
+    arrivals += 1
+    for (const wake of waiting) wake()
+  })
+  const subscribe = (wake: () => void): (() => void) => {
+    waiting.add(wake)
+    return () => waiting.delete(wake)
+  }
+  return {
+    quietMs: () => Math.max(0, clock() - last),
+    async next(atMostMs, signal) {
+      const seen = arrivals
+      await waitFor(subscribe, () => arrivals > seen, atMostMs, signal)
+    },
+    [Symbol.dispose]: stop,
+  }
+}

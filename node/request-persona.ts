@@ -1,0 +1,149 @@
+// The main job: a description in, a persona that answers out.
+import { MeshError, fromHex, identityToText, toHex } from '../protocol/index.ts'
+import type { CatalogueEntry } from '../registry/index.ts'
+import { createLockfile, explainPlan } from '../resolver/index.ts'
+import type { LockDetails, Lockfile, OtherBase, Plan } from '../resolver/index.ts'
+import { assemblePersona } from './assemble-persona.ts'
+import type { KnownBase } from './base-store.ts'
+import type { Node } from './create-node.ts'
+import { fetchReleases } from './fetch-releases.ts'
+import type { FetchSummary } from './fetch-releases.ts'
+import type { CallContext } from './http/index.ts'
+import { locateNamedReleases } from './locate-release.ts'
+import type { Persona } from './persona-store.ts'
+import { planAnswer } from './plan-request.ts'
+import type { PlanAnswer, PlanOnBase } from './plan-request.ts'
+import type { ShownGap } from './post-gap.ts'
+import { settledPlan } from './settle-plan.ts'
+
+export interface RequestWish {
+  readonly text: string
+  readonly anyPublisher: boolean
+  /** How long somebody may take to add a base that fits, when none does. */
+  readonly waitBaseMs: number
+}
+
+export interface RequestAnswer {
+  readonly plan: PlanAnswer
+  readonly fetch: FetchSummary
+  readonly assembleMs: number
+  /** Absent, like the lockfile, when nothing that was found answers any part of the request. */
+  readonly persona: string | undefined
+  readonly lockfile: Lockfile | undefined
+  /** What could be posted, word for word; nothing is posted here. */
+  readonly gaps: readonly ShownGap[]
+}
+
+/** Throws `base-missing`, and what planning, fetching and assembling throw. */
+export async function requestPersona(
+  node: Node,
+  wish: RequestWish,
+  { signal, emit }: CallContext,
+): Promise<RequestAnswer> {
+  await node.network.start()
+  const planned = await planOnFittingBase(node, wish, { signal, emit })
+  const gaps = showGaps(node, planned)
+  const plan = planAnswer(planned)
+  emit({ type: 'plan', plan, explanation: explainPlan(planned.plan), gaps })
+  if (planned.base === undefined || planned.plan.matches.length === 0) {
+    return {
+      plan,
+      fetch: { bytes: 0, seconds: 0, sources: [] },
+      assembleMs: 0,
+      persona: undefined,
+      lockfile: undefined,
+      gaps,
+    }
+  }
+  const entries = planned.plan.releases.map(({ release }) => entryOf(node, release))
+  const fetch = await fetchReleases(node, entries, planned.base, { signal, emit })
+  const persona = await node.personas.save(lockfileOf(planned.plan, planned.base, entries))
+  const assembleMs = await assemble(node, persona, signal)
+  emit({ type: 'assembled', persona: persona.id, assembleMs })
+  return { plan, fetch, assembleMs, persona: persona.id, lockfile: persona.lockfile, gaps }
+}
+
+/** Plans; while everything that was found is for bases this node lacks, waits for one of them to be added. */
+async function planOnFittingBase(node: Node, wish: RequestWish, context: CallContext): Promise<PlanOnBase> {
+  const { clock } = node.options
+  const { signal, emit } = context
+  const say = (text: string): void => emit({ type: 'note', text })
+  const planWish = { text: wish.text, anyPublisher: wish.anyPublisher, signal }
+  const seen = node.bases.additions()
+  await locateNamedReleases(node, wish.text, context)
+  const planned = await settledPlan(node, planWish, say)
+  if (planned.plan.matches.length > 0 || (planned.base !== undefined && planned.plan.otherBases.length === 0))
+    return planned
+  const missing = baseMissing(planned.plan.otherBases)
+  if (wish.waitBaseMs <= 0) throw missing
+  emit({ type: 'base-missing', message: missing.message, ...missing.details, waitSeconds: wish.waitBaseMs / 1_000 })
+  const since = clock()
+  if (!(await node.bases.addedSince(seen, wish.waitBaseMs, signal))) throw missing
+  // Another base may have been added that does not fit either: what is left of the patience is for the next one.
+  return planOnFittingBase(node, { ...wish, waitBaseMs: wish.waitBaseMs - (clock() - since) }, context)
+}
+
+function baseMissing(bases: readonly OtherBase[]): MeshError {
+  const needed = bases.map(
+    ({ id, label, files }) =>
+      `${label} (base id ${id}${files.length === 0 ? '' : `, file sha256 ${files.join(' or ')}`})`,
+  )
+  const what =
+    needed.length === 0
+      ? 'This node has no base yet'
+      : `What was found is for a base this node does not have: ${needed.join('; ')}`
+  return new MeshError('base-missing', `${what}. Add one with \`lora-mesh base add FILE\`.`, {
+    bases: bases.map(({ id, label, files }) => ({ id, label, files })),
+  })
+}
+
+/** Every gap as the job it would become; none without a base to want it for. */
+function showGaps(node: Node, { plan, base }: PlanOnBase): ShownGap[] {
+  if (base === undefined) return []
+  const wanted = { id: fromHex(base.id), label: base.label }
+  return plan.gaps.map(({ facet, capability }) => node.gaps.show({ capability, description: facet, base: wanted }))
+}
+
+function entryOf(node: Node, releaseId: string): CatalogueEntry {
+  const entry = node.registry.release(fromHex(releaseId))
+  if (entry === undefined) throw new Error(`the plan names ${releaseId}, which the catalogue does not know`)
+  return entry
+}
+
+function lockfileOf(plan: Plan, base: KnownBase, entries: readonly CatalogueEntry[]): Lockfile {
+  const answering = new Set(plan.matches.map(({ release }) => release)).size
+  const details = new Map(entries.map((entry) => [toHex(entry.releaseId), lockDetails(entry, answering)]))
+  return createLockfile({ plan, base: { id: base.id, label: labelOf(entries, base) }, details })
+}
+
+/** As the publishers call it: nodes that named their copy of the file otherwise still get the same persona. */
+function labelOf(entries: readonly CatalogueEntry[], base: KnownBase): string {
+  const labels = entries.map(({ manifest }) => manifest.base.label).toSorted()
+  return labels[0] ?? base.label
+}
+
+function lockDetails({ manifest, publisher, infohash }: CatalogueEntry, answering: number): LockDetails {
+  const { adapter, use, capabilities, name } = manifest
+  return {
+    publisher: identityToText(publisher),
+    sha256: toHex(adapter.sha256),
+    bytes: adapter.bytes,
+    infohash: toHex(infohash),
+    scale: stackedScale(use, answering),
+    capability: capabilities[0]?.name ?? name,
+  }
+}
+
+/**
+ * Adapters that were trained alone are too strong together: each of n is weakened by the square root of n, which keeps the length of the
+ * sum of n unrelated updates that of one. Millionths, within what the publisher allows.
+ */
+function stackedScale({ scale, scaleRange: [least, most] }: CatalogueEntry['manifest']['use'], n: number): number {
+  return Math.min(most, Math.max(least, Math.round(scale / Math.sqrt(Math.max(1, n)))))
+}
+
+async function assemble(node: Node, persona: Persona, signal: AbortSignal): Promise<number> {
+  const since = performance.now()
+  await assemblePersona(node, persona, signal)
+  return Math.round((performance.now() - since) * 10) / 10
+}

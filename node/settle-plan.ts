@@ -1,0 +1,39 @@
+// A node that has just come online, or just followed a community, knows little yet. Before it calls a facet a gap it hears out the peers
+// it is meeting: until each followed community has been met and nothing new has come for a moment, or patience ends.
+import { communityTopic, toHex } from '../protocol/index.ts'
+import type { Registry } from '../registry/index.ts'
+import type { Node } from './create-node.ts'
+import { planOnOwnBases } from './plan-request.ts'
+import type { PlanOnBase, PlanWish } from './plan-request.ts'
+
+const PATIENCE_MS = 8_000
+const QUIET_MS = 1_000
+
+export async function settledPlan(node: Node, wish: PlanWish, say: (line: string) => void): Promise<PlanOnBase> {
+  const { clock } = node.options
+  const deadline = clock() + PATIENCE_MS
+  let told = false
+  for (;;) {
+    const planned = await planOnOwnBases(node, wish)
+    if (!hasUnfoundGap(planned)) return planned
+    const quiet = node.news.quietMs()
+    const met = unmetCommunities(node.registry).length === 0
+    if ((met && quiet >= QUIET_MS) || clock() >= deadline) return planned
+    if (!told) say('Meeting peers of the communities you follow ...')
+    told = true
+    await node.news.next(met ? QUIET_MS - quiet : deadline - clock(), wish.signal)
+  }
+}
+
+function hasUnfoundGap({ plan }: PlanOnBase): boolean {
+  return plan.gaps.some(({ reason }) => reason === 'not-found')
+}
+
+/** Links of followed communities of which no member or follower is connected, or whose genesis has not come. */
+function unmetCommunities(registry: Registry): string[] {
+  const shared = new Set(registry.peers().flatMap(({ sharedTopics }) => sharedTopics))
+  return registry
+    .communities()
+    .filter(({ id, state }) => state !== 'following' || !shared.has(toHex(communityTopic(id))))
+    .map(({ link }) => link)
+}
