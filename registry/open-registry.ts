@@ -5,9 +5,7 @@ import {
   communityLink,
   createGenesis,
   defaultRules,
-  encodeBody,
   isMeshError,
-  limits,
   MeshError,
   toHex,
 } from '../protocol/index.ts'
@@ -21,7 +19,7 @@ import { Exchange } from './exchange.ts'
 import type { PeerView } from './exchange.ts'
 import { resolveBareName } from './fold-community.ts'
 import type { CommunityState, FoldedRelease } from './fold-community.ts'
-import { previewJob, wantedJobs } from './jobs.ts'
+import { wantedJobs } from './jobs.ts'
 import type { JobDraft, JobPreview, WantedJob } from './jobs.ts'
 import { KnownLogs } from './known-logs.ts'
 import { logKeyOf } from './log-key.ts'
@@ -29,14 +27,14 @@ import type { LogKey } from './log-key.ts'
 import { LogStore } from './log-store.ts'
 import type { OfferOutcome } from './log-store.ts'
 import { NotedReleases } from './noted-releases.ts'
-import { OwnLogs, waiting } from './own-logs.ts'
+import { OwnLogs } from './own-logs.ts'
 import type { Action, AppendResult, PendingAction } from './own-logs.ts'
+import { OwnStatements } from './own-statements.ts'
 import { Pointers } from './pointers.ts'
 import type { PointerKey, SeenPointer } from './pointers.ts'
 import type { ExchangeNetwork } from './ports.ts'
 import type { CommunityView, NewCommunity, RegistryEvent, RegistryOptions } from './registry-types.ts'
-import { actionStands, bodySaid, releaseSaid } from './said-before.ts'
-import type { OwnHistory, SaidBefore } from './said-before.ts'
+import { actionStands } from './said-before.ts'
 import type { SeedAnswer } from './seed-questions.ts'
 import { capabilityInterest, StoragePolicy } from './storage-policy.ts'
 
@@ -56,14 +54,15 @@ export class Registry implements AsyncDisposable {
   readonly #policy: StoragePolicy
   readonly #own: OwnLogs
   readonly #catalogue: Catalogue
+  readonly #statements: OwnStatements
   readonly #exchange: Exchange | undefined
   #closed = false
   readonly #listeners = new Set<(event: RegistryEvent) => void>()
 
-  constructor(options: RegistryOptions) {
+  constructor(options: RegistryOptions, database: Database) {
     const { author, clock } = options
     this.#options = options
-    this.#database = new Database(options)
+    this.#database = database
     this.#store = new LogStore(this.#database)
     this.#logs = new KnownLogs(this.#store)
     this.#communities = new Communities(this.#database)
@@ -77,6 +76,15 @@ export class Registry implements AsyncDisposable {
       offline: options.offline === true,
       onAppended: (records) => this.#ownAppended(records),
       stillStands: (action) => this.#stillStands(action),
+    })
+    this.#statements = new OwnStatements({
+      author,
+      random: options.random,
+      own: this.#own,
+      logs: this.#logs,
+      store: this.#store,
+      communities: this.#communities,
+      catalogue: this.#catalogue,
     })
     this.#exchange = options.network && this.#openExchange(options.network)
   }
@@ -148,32 +156,12 @@ export class Registry implements AsyncDisposable {
    * `version-taken` when the name, version and base already name another release, `bad-input` for somebody else's manifest.
    */
   publishRelease(release: SignedManifest, infohash: Uint8Array, scope: Scope = 'public'): AppendResult {
-    if (!bytesEqual(release.manifest.publisher, this.#options.author.identity)) {
-      throw new MeshError('bad-input', 'This manifest names another publisher; a node announces its own releases only.')
-    }
-    if (scope !== 'public') this.#requireMember(scope)
-    const before = releaseSaid(this.#history(), release)
-    if (before.kind === 'name-taken') {
-      const { name, version } = release.manifest
-      throw new MeshError(
-        'version-taken',
-        `You already published ${name}@${version} for this base as another release. Choose a higher version.`,
-        { name, version, owner: toHex(before.owner), refused: toHex(release.releaseId) },
-      )
-    }
-    const body = encodeBody('release/1', { sealedManifest: release.sealed, infohash })
-    return this.#appendOnce(before, { scope, type: 'release/1', body })
+    return this.#told(this.#statements.release(release, infohash, scope))
   }
 
   /** Tells everybody not to pick a release in new plans. Only its publisher's word counts. */
   withdrawRelease(releaseId: Uint8Array, reason: string): AppendResult {
-    const entry = this.#catalogue.find(releaseId)
-    if (entry === undefined || !entry.own) {
-      throw new MeshError('not-found', 'This is not one of your releases. "lora-mesh ls" lists them.')
-    }
-    const body = encodeBody('withdrawal/1', { release: releaseId, reason })
-    const before = bodySaid(this.#history(), this.#own.key('public'), body)
-    return this.#appendOnce(before, { scope: 'public', type: 'withdrawal/1', body })
+    return this.#told(this.#statements.withdrawal(releaseId, reason))
   }
 
   catalogue(options?: CatalogueOptions): CatalogueEntry[] {
@@ -227,25 +215,15 @@ export class Registry implements AsyncDisposable {
 
   /** Exactly what `postJob` would show to others. Nothing leaves the node. Throws `bad-input`. */
   previewJob(draft: JobDraft): JobPreview {
-    return previewJob(draft, this.#options.author.identity, this.#options.random)
+    return this.#statements.previewJob(draft)
   }
 
-  /** Posts a previewed job in a followed community. Posting the same preview again changes nothing. */
+  /**
+   * Posts a previewed job in a followed community. Posting the same preview again changes nothing. Throws `not-found` or, when members
+   * keep no more of this follower, `quota-exceeded`.
+   */
   postJob(communityId: Uint8Array, preview: JobPreview): AppendResult {
-    const scope = toHex(communityId)
-    const community = this.#communities.byScope(scope)
-    if (community === undefined) throw new MeshError('not-found', 'Follow this community before posting a job in it.')
-    const key = this.#own.key(scope)
-    const role = this.#communities.roleOf(community, this.#options.author.identity)
-    const before = bodySaid(this.#history(), key, preview.bytes)
-    const length = this.#store.summary(key)?.length ?? 1
-    if (before.kind === 'no' && role === undefined && length >= limits.followerLogMaxRecords) {
-      throw new MeshError(
-        'quota-exceeded',
-        `A follower can post at most ${limits.followerLogMaxRecords - 1} jobs in a community; members keep no more. Ask an admin to make you a member.`,
-      )
-    }
-    return this.#appendOnce(before, { scope, type: 'job/1', body: preview.bytes })
+    return this.#told(this.#statements.job(communityId, preview))
   }
 
   // --- Signing
@@ -319,26 +297,9 @@ export class Registry implements AsyncDisposable {
     })
   }
 
-  #appendOnce(before: SaidBefore, action: Action): AppendResult {
-    if (before.kind === 'said') return { kind: 'appended', record: before.record }
-    if (before.kind === 'waits') return waiting(before.pending)
-    const result = this.#own.append(action)
+  #told(result: AppendResult): AppendResult {
     if (result.kind === 'pending') this.#emit({ kind: 'pending' })
     return result
-  }
-
-  #history(): OwnHistory {
-    return { self: this.#options.author.identity, logs: this.#logs, store: this.#store, pending: this.#own.pending() }
-  }
-
-  #requireMember(scope: Scope): void {
-    const community = this.#communities.byScope(scope)
-    if (community !== undefined && this.#communities.roleOf(community, this.#options.author.identity) !== undefined)
-      return
-    throw new MeshError(
-      'bad-input',
-      'Only members publish in a community. Publish for everyone, or ask to become a member.',
-    )
   }
 
   #view({ id, genesis }: Community): CommunityView {
@@ -428,7 +389,8 @@ export class Registry implements AsyncDisposable {
   }
 
   #stillStands(action: Action): 'yes' | 'done-already' | 'conflict' {
-    return actionStands(this.#history(), this.#own.key(action.scope), action)
+    const history = { self: this.#options.author.identity, logs: this.#logs, store: this.#store, pending: [] }
+    return actionStands(history, this.#own.key(action.scope), action)
   }
 
   #learnGenesis(genesis: OpenedGenesis): Community {
@@ -446,5 +408,11 @@ export class Registry implements AsyncDisposable {
 
 /** Opens the registry; `start` then meets peers. Throws `storage-failed` when the file can't be used. */
 export function openRegistry(options: RegistryOptions): Registry {
-  return new Registry(options)
+  const database = new Database(options)
+  try {
+    return new Registry(options, database)
+  } catch (error) {
+    database[Symbol.dispose]()
+    throw error
+  }
 }

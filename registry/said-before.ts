@@ -52,11 +52,10 @@ export function bodySaid(history: OwnHistory, key: LogKey, body: Uint8Array): Sa
   return pending === undefined ? { kind: 'no' } : { kind: 'waits', pending }
 }
 
-/** Whether an action that waited should still be signed, after the log went on elsewhere. */
+/** Whether an action that waited should still be signed, after the log went on elsewhere; of a history without what waits. */
 export function actionStands(history: OwnHistory, key: LogKey, action: Action): 'yes' | 'done-already' | 'conflict' {
-  const signedOnly = { ...history, pending: [] }
   const release = releaseIn(action)
-  const before = release === undefined ? bodySaid(signedOnly, key, action.body) : releaseSaid(signedOnly, release)
+  const before = release === undefined ? bodySaid(history, key, action.body) : releaseSaid(history, release)
   if (before.kind === 'said') return 'done-already'
   return before.kind === 'name-taken' ? 'conflict' : 'yes'
 }
