@@ -120,6 +120,14 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
     expect(second.reusedTokens).toBeGreaterThanOrEqual(first.promptTokens)
   })
 
+  test('an answer that goes round in a circle is ended', async () => {
+    // A penalty below 1 is a reward for what was just said.
+    const sampling = { repeatPenalty: 0.01 }
+    const { stop, tokens } = await engine.generate([], { kind: 'text', text: 'One day' }, { maxTokens: 400, sampling })
+    expect(stop).toBe('repetition')
+    expect(tokens.length).toBeLessThan(200)
+  })
+
   test('the same seed gives the same words, another seed others', async () => {
     const say = async (rngSeed: number): Promise<string> => {
       const sampling = { temperature: 1, rngSeed, topK: 0, topP: 1 }
@@ -170,6 +178,7 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
   test('tokens that the vocabulary does not have are refused, not looked up', async () => {
     for (const token of [512, -1, 1.5, NaN, 2 ** 31]) {
       expect(await failure(engine.nll([], [[1, token, 3]]))).toMatchObject({ code: 'bad-input' })
+      expect(await failure(engine.nll([], [[1, 3, token]]))).toMatchObject({ code: 'bad-input' })
     }
     expect(await failure(engine.nll([], [[1]]))).toMatchObject({ code: 'bad-input' })
     expect(await failure(engine.nll([], [Array.from({ length: 600 }, () => 5)]))).toMatchObject({ code: 'bad-input' })

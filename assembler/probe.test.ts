@@ -70,6 +70,7 @@ describe.skipIf(!kit.present)('the probe of a release (needs the kit)', () => {
       failure(checkProbe(world.engine, world.base, adapter, bad, { sameFile: true }))
     expect(await check(probe.map((item) => ({ ...item, adapterNll: item.baseNll })))).toMatchObject({
       code: 'probe-failed',
+      message: expect.stringContaining('no gain'),
     })
     expect(await check(probe.map((item) => ({ ...item, tokens: [1, 70_000] })))).toMatchObject({ code: 'probe-failed' })
   })

@@ -270,12 +270,20 @@ describe('quarantine', () => {
 })
 
 describe('the end', () => {
-  test('restart gives a fresh process, whoever asks at the same time', async () => {
-    const { child } = aChild()
-    const before = await pidOf(child)
-    await Promise.all([child.restart('one'), child.restart('two')])
+  test('restart gives one fresh process, whoever asks at the same time, and only when the old one is gone', async () => {
+    const overlaps: number[] = []
+    let before = 0
+    const { child } = aChild({
+      args: ['never-stops'],
+      stopTimeoutMs: 1000,
+      onState: ({ kind }) => kind === 'running' && before !== 0 && overlaps.push(Number(alive(before))),
+    })
+    before = await pidOf(child)
+    const restarts = Promise.all([child.restart('one'), child.restart('two')])
+    expect(child.state).toEqual({ kind: 'starting' })
+    await restarts
     expect(await pidOf(child)).not.toBe(before)
-    expect(alive(before)).toBe(false)
+    expect(overlaps).toEqual([0])
   })
 
   test('dispose lets the child finish in good order and may be called twice', async () => {
@@ -314,8 +322,8 @@ describe('the end', () => {
     const pid = await pidOf(restarting.child)
     const restart = failure(restarting.child.restart('x'))
     await restarting.child[Symbol.asyncDispose]()
-    expect(await restart).toMatchObject({ code: 'aborted' })
     expect(alive(pid)).toBe(false)
+    expect(await restart).toMatchObject({ code: 'aborted' })
   })
 
   test('no child outlives a parent that was killed', async () => {

@@ -122,12 +122,14 @@ class Supervisor implements SupervisedChild {
     if (this.#state.kind === 'stopped') throw this.#stoppedError()
     const life = this.#life
     if (life !== undefined) {
+      const because = `was restarted: ${reason}`
       this.#forget(life)
-      this.#rejectInFlight(
-        this.#crashed({ code: null, signal: null, endedBecause: `was restarted: ${reason}`, lastWords: '' }),
-      )
-      await life.stop(reason, this.#stopTimeoutMs)
+      this.#move({ kind: 'start' })
+      this.#rejectInFlight(this.#crashed({ code: null, signal: null, endedBecause: because, lastWords: '' }))
+      this.#ending = life.stop(because, this.#stopTimeoutMs)
     }
+    // The old process holds its ports and files until it is gone.
+    await this.#ending
     if (this.#stopped !== undefined) throw this.#stoppedError()
     this.#restarts = 0
     this.#failedStarts = 0

@@ -6,6 +6,9 @@ import { serveRequests } from '../index.ts'
 if (process.argv.includes('die-at-start')) throw new Error('no such library')
 if (process.argv.includes('hang-at-start')) await new Promise((resolve) => setInterval(resolve, 1 << 30))
 
+// Sockets and timers keep a real child alive when its parent is gone.
+if (process.argv.includes('has-work')) setInterval(() => {}, 1000)
+
 let remembered: unknown
 
 const child = serveRequests(
