@@ -217,11 +217,19 @@ describe('numbers that are refused', () => {
   })
 
   test.each(['F32', 'BF16'] as const)('finite %s numbers whose product overflows', async (dtype) => {
-    const a = loraTensor('blk.0.attn_q.weight.lora_a', [64, 4], dtype, () => 1e30)
+    const a = loraTensor('blk.0.attn_q.weight.lora_a', [64, 4], dtype)
     const b = loraTensor('blk.0.attn_q.weight.lora_b', [4, 64], dtype, () => 1e30)
     await expect(validate(loraBytes({ tensors: [a, b] }))).rejects.toThrow('has a strength of up to')
-    const zero = loraTensor('blk.0.attn_q.weight.lora_b', [4, 64], dtype, () => 0)
-    await expect(validate(loraBytes({ tensors: [a, zero] }))).resolves.toMatchObject({ rank: 4 })
+    const tiny = loraTensor('blk.0.attn_q.weight.lora_a', [64, 4], dtype, () => 1e-30)
+    await expect(validate(loraBytes({ tensors: [tiny, b] }))).resolves.toMatchObject({ rank: 4 })
+  })
+
+  test('a lora_a whose products with activations llama.cpp cannot hold in F16', async () => {
+    const large = loraTensor('blk.0.attn_q.weight.lora_a', [64, 4], 'F16', (index) => (index === 7 ? 55_456 : 0.1))
+    const zero = loraTensor('blk.0.attn_q.weight.lora_b', [4, 64], 'F16', () => 0)
+    await expect(validate(loraBytes({ tensors: [large, zero] }))).rejects.toThrow(
+      'the norm of "blk.0.attn_q.weight.lora_a" is 5.5e+4',
+    )
   })
 
   test('an alpha that makes ordinary numbers overflow', async () => {

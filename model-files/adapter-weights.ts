@@ -5,17 +5,23 @@ import type { Report } from './adapter-metadata.ts'
 import type { AdapterPair } from './adapter-pairs.ts'
 import { letOthersRun } from './event-loop.ts'
 import type { Cancellable } from './event-loop.ts'
-import { ggufAlignment, padTo } from './gguf-format.ts'
+import { ggmlTypes, ggufAlignment, padTo } from './gguf-format.ts'
 import type { GgufFile, GgufTensorInfo } from './gguf-format.ts'
 import { tensorChunks } from './gguf-reader.ts'
 import { decodeTensor, dtypeOf, f16FromBits, indexOfNonFinite } from './tensor-dtypes.ts'
 import type { TensorDtype } from './tensor-dtypes.ts'
 
 /**
- * Bound on scale * |A| * |B| (Frobenius norms), which bounds the norm of the update scale * B * A. Adapters that
- * were trained until they ruined everything else reach 25 on small models: what exceeds this bound is no adapter.
+ * Bound on scale * |A| * |B| (Frobenius norms), which bounds the norm of the update scale * B * A. Adapters that were trained until they
+ * ruined everything else reach 25 on small models. Far above, keys and values overflow an F16 cache.
  */
-export const updateNormMax = 1e6
+export const updateNormMax = 1e4
+
+/**
+ * Bound on |A| beside a B stored as F16: llama.cpp rounds A * x to F16 there, and one product beyond 65504 turns every logit into NaN.
+ * Usual initialisations give the square root of a third of the rank, at most 13.
+ */
+export const inputNormMax = 1e3
 
 /**
  * Reads every weight once, in pieces, letting other work run between them. Reports numbers that are not finite, updates of absurd
@@ -33,7 +39,10 @@ export async function checkAdapterWeights(
     const normB = await normOf(file, pair.b, report, options)
     const scale = alpha === 0 ? 1 : alpha / pair.rank
     const bound = scale * normA * normB
-    if (bound > updateNormMax) {
+    if (pair.b.type === ggmlTypes.F16 && normA > inputNormMax) {
+      const problem = `the norm of "${pair.a.name}" is ${normA.toExponential(1)}, at most ${inputNormMax} is allowed beside an F16 lora_b`
+      report(refused(problem, { tensor: pair.a.name }))
+    } else if (bound > updateNormMax) {
       const problem = `the update of ${pair.target} has a strength of up to ${bound.toExponential(1)}, at most ${updateNormMax} is allowed`
       report(refused(problem, { tensor: pair.target }))
     }

@@ -1,5 +1,5 @@
 // The tokenizer digest of a base: whatever decides which token id stands for which text.
-import { f32Bits, MeshError, tokenizerIdOf } from '../protocol/index.ts'
+import { MeshError, tokenizerIdOf } from '../protocol/index.ts'
 import type { GgufFile } from './gguf-format.ts'
 
 /** 32 bytes, see `tokenizerIdOf`. Throws `gguf-refused` for a file without a usable tokenizer. */
@@ -17,7 +17,13 @@ export function tokenizerIdOfFile(file: GgufFile): Uint8Array {
       throw refused(`tokenizer.ggml.${name} has ${list.length} items for ${tokens.length} tokens`)
     }
   }
-  return tokenizerIdOf({ model: model.value, tokens, types, merges, scoreBits: scores.map(f32Bits) })
+  return tokenizerIdOf({
+    model: model.value,
+    tokens,
+    types,
+    merges,
+    scoreBits: [...new Uint32Array(Float32Array.from(scores).buffer)],
+  })
 }
 
 function strings(file: GgufFile, key: string): readonly string[] {

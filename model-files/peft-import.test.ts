@@ -143,14 +143,14 @@ test('output and embeddings are converted too; the embedding is looked up by tok
     'base_model.model.lm_head.lora_B.weight': f32Tensor([300, 2], numbers(600)),
     'base_model.model.model.embed_tokens.lora_embedding_A': f32Tensor(
       [2, 300],
-      Array.from({ length: 600 }, (_, i) => i),
+      Array.from({ length: 600 }, (_, i) => i / 1024),
     ),
     'base_model.model.model.embed_tokens.lora_embedding_B': f32Tensor([16, 2], numbers(32)),
   })
   expect(tensors.get('output.weight.lora_b')).toEqual({ dtype: 'F32', shape: [2, 300], values: numbers(600) })
   const flipped = tensors.get('token_embd.weight.lora_a')!
   expect(flipped.shape).toEqual([2, 300])
-  expect([...flipped.values.subarray(0, 6)]).toEqual([0, 300, 1, 301, 2, 302])
+  expect([...flipped.values.subarray(0, 6)]).toEqual([0, 300, 1, 301, 2, 302].map((i) => i / 1024))
   expect(tensors.get('token_embd.weight.lora_b')).toEqual({ dtype: 'F32', shape: [2, 16], values: numbers(32) })
 })
 

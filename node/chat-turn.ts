@@ -8,7 +8,13 @@ export interface ChatWish {
   readonly persona?: string | undefined
   readonly messages: readonly ChatMessage[]
   readonly maxTokens?: number | undefined
+  /** 0: always the most probable token. Default 0.7: small models go round in circles without chance. */
+  readonly temperature?: number | undefined
+  /** The same seed and conversation give the same answer. Default: the number of messages. */
+  readonly rngSeed?: number | undefined
 }
+
+const DEFAULT_TEMPERATURE = 0.7
 
 export interface ChatAnswer {
   readonly persona: string
@@ -19,7 +25,7 @@ export interface ChatAnswer {
 
 export async function chatTurn(
   node: Node,
-  { persona: name, messages, maxTokens }: ChatWish,
+  { persona: name, messages, maxTokens, temperature = DEFAULT_TEMPERATURE, rngSeed = messages.length }: ChatWish,
   signal: AbortSignal,
   onText: (text: string) => void,
 ): Promise<ChatAnswer> {
@@ -29,6 +35,7 @@ export async function chatTurn(
   const answer = await node.engine.chat({ adapters }, messages, {
     signal,
     forBase: { path: base.path, sha256: base.file },
+    sampling: { temperature, rngSeed, topP: 0.95, repeatPenalty: 1.1 },
     onToken: onText,
     ...(maxTokens === undefined ? {} : { maxTokens }),
   })

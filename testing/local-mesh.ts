@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
 const commandLine = join(repository, 'node/cli/main.ts')
-const bootstrapProcess = join(repository, 'testing/dht-bootstrap.ts')
+const bootstrapProcess = join(repository, 'swarm/testing/dht-bootstrap.ts')
 const stopTimeoutMs = 15_000
 
 export interface CommandResult {

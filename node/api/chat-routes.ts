@@ -22,6 +22,8 @@ export const chatRoutes: readonly Route<Node>[] = [
         .min(1)
         .max(MESSAGES_MAX),
       maxTokens: z.int().min(1).max(100_000).optional(),
+      temperature: z.number().min(0).max(5).optional(),
+      rngSeed: z.int().min(0).max(0xffff_ffff).optional(),
     }),
     handle: (wish, node: Node, { signal, emit }) =>
       chatTurn(node, wish, signal, (text) => emit({ type: 'text', text })),

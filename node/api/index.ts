@@ -1,6 +1,7 @@
 // The rows of the node's HTTP API, one file per group of routes. A row checks its input, calls one operation of the node and shapes the
-// answer; it holds no logic of its own. Paths start with /v1. Called by the server that start-node.ts starts, heard by the command line
-// and by the page. It must never answer with keys, tokens or absolute paths outside the data folder that the caller did not send.
+// answer; it holds no logic of its own. Paths start with /v1.
+// Called by the server that start-node.ts starts; heard by the command line and by the page.
+// It must never answer with keys, tokens, or absolute paths outside the data folder that the caller did not send.
 import type { Route } from '../http/index.ts'
 import type { Node } from '../create-node.ts'
 import { baseRoutes } from './base-routes.ts'
