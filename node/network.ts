@@ -110,6 +110,7 @@ async function examineNetwork(swarm: Swarm, config: NetworkConfig, signal: Abort
       'nodes known',
       'No node of the BitTorrent DHT answers: is UDP blocked, or --bootstrap-dht wrong?',
     ),
+    ...peerNetwork(status),
     met(
       'exchange',
       config.exchange,
@@ -117,6 +118,19 @@ async function examineNetwork(swarm: Swarm, config: NetworkConfig, signal: Abort
       'peers connected',
       'Nobody connected yet on the topics of your communities and releases.',
     ),
+  ]
+}
+
+function peerNetwork({ hyperdht }: NetworkStatus): Finding[] {
+  if (hyperdht === undefined) return []
+  const detail = `${hyperdht.nodes} nodes known`
+  if (hyperdht.nodes >= hyperdht.needed) return [{ check: 'HyperDHT', state: 'ok', detail }]
+  return [
+    {
+      check: 'HyperDHT',
+      state: 'warning',
+      detail: `${detail}, at least ${hyperdht.needed} are needed, or connections stay half open: is UDP blocked, or --bootstrap-hyperdht wrong?`,
+    },
   ]
 }
 

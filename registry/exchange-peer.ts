@@ -44,6 +44,8 @@ export class ExchangePeer {
   topics: ReadonlySet<string> = new Set()
   /** In hex: those that were shared when last looked at. */
   readonly sharedTopics = new Set<string>()
+  /** In hex: shared topics of communities whose genesis the peer asked for before this node had it. */
+  readonly awaitedGeneses = new Set<string>()
   /** How often a topic became shared. */
   sharings = 0
   ready = false

@@ -132,6 +132,23 @@ describe('a mesh', () => {
     expect(d.registry.communities()).toMatchObject([{ state: 'following', name: 'kitchen', role: undefined }])
   })
 
+  test('a follower whose only peer learns of the community later still gets its genesis, before anybody says anything', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lora-mesh-genesis-'))
+    const path = join(folder, 'alice.sqlite')
+    const { node: founder, link } = await aliceInKitchen(new MemoryMesh(), { path })
+    await founder[Symbol.asyncDispose]()
+
+    const mesh = new MemoryMesh({ shape: 'star' })
+    await using hub = await aNode(mesh, 'bob')
+    await using follower = await aNode(mesh, 'carol')
+    for (const { registry } of [hub, follower]) registry.followCommunity(link)
+    await follower.registry.until(() => follower.registry.peers()[0]?.sharedTopics.length === 1)
+    await using alice = await aNode(mesh, 'alice', { path })
+    await follower.registry.until(() => follower.registry.communities()[0]?.state === 'following')
+    expect(alice.registry.peers()).toHaveLength(1)
+    rmSync(folder, { recursive: true, force: true })
+  })
+
   test('a log longer than one answer arrives whole', async () => {
     const mesh = new MemoryMesh()
     const { node, topic } = await aliceInKitchen(mesh)

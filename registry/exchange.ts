@@ -112,7 +112,11 @@ export class Exchange implements AsyncDisposable {
   /** After a community's genesis became known, or the user asked for a capability: what was no use before may be wanted now. */
   reconsider(topic: Uint8Array): void {
     const name = toHex(topic)
-    for (const peer of this.#peers) if (peer.sharedTopics.has(name)) this.#sendAllHeads(peer, name)
+    for (const peer of this.#peers) {
+      if (!peer.sharedTopics.has(name)) continue
+      if (peer.awaitedGeneses.has(name) && this.#sendGenesis(peer, name)) peer.awaitedGeneses.delete(name)
+      this.#sendAllHeads(peer, name)
+    }
     this.#sync.reconsider(name)
   }
 
@@ -210,11 +214,9 @@ export class Exchange implements AsyncDisposable {
 
   #handleShared(peer: ExchangePeer, topic: string, message: Extract<WireMessage, { topic: Uint8Array }>): void {
     switch (message.type) {
-      case 'want-genesis/1': {
-        const sealed = this.#options.communities.byTopic(topic)?.genesis?.sealed
-        if (sealed !== undefined) peer.send(() => ({ type: 'genesis/1', topic: message.topic, sealed }))
+      case 'want-genesis/1':
+        if (!this.#sendGenesis(peer, topic)) peer.awaitedGeneses.add(topic)
         return
-      }
       case 'genesis/1':
         this.#takeGenesis(topic, message.sealed)
         return
@@ -254,6 +256,7 @@ export class Exchange implements AsyncDisposable {
     for (const name of peer.sharedTopics) {
       if (peer.topics.has(name)) continue
       peer.sharedTopics.delete(name)
+      peer.awaitedGeneses.delete(name)
       this.#sync.unshared(peer, name)
     }
     for (const name of peer.topics) {
@@ -275,6 +278,15 @@ export class Exchange implements AsyncDisposable {
         ? { type: 'want-genesis/1', topic: community.topic }
         : undefined,
     )
+  }
+
+  /** Whether it is known and on its way. */
+  #sendGenesis(peer: ExchangePeer, topicName: string): boolean {
+    const community = this.#options.communities.byTopic(topicName)
+    if (community?.genesis === undefined) return false
+    const { topic, genesis } = community
+    peer.send(() => ({ type: 'genesis/1', topic, sealed: genesis.sealed }))
+    return true
   }
 
   #sendAllHeads(peer: ExchangePeer, topicName: string): void {

@@ -180,6 +180,8 @@ declare module 'hyperdht' {
     static keyPair(seed?: Buffer): NoiseKeyPair
     readonly destroyed: boolean
     readonly _nat: { add(host: string, port: number): void }
+    /** Those it can ask. */
+    readonly nodes: { readonly length: number }
     bind(): Promise<void>
     fullyBootstrapped(): Promise<void>
     address(): { host: string; port: number } | null

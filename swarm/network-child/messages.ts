@@ -109,7 +109,10 @@ export interface TorrentStatus {
 
 export interface NetworkStatus {
   readonly torrents: readonly TorrentStatus[]
+  /** Of the BitTorrent DHT. */
   readonly dhtNodes: number
+  /** Nodes of the HyperDHT, and how many it takes; undefined where nothing uses it. */
+  readonly hyperdht: { readonly nodes: number; readonly needed: number } | undefined
   readonly exchangePeers: number
   readonly topics: number
   readonly banned: readonly PeerName[]

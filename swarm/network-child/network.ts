@@ -4,7 +4,7 @@ import HyperDHT from 'hyperdht'
 import { MeshError, type MutableItem, readReleaseTorrent, toHex } from '../../protocol/index.ts'
 import { Exchange } from './exchange.ts'
 import { type DhtNode, startDht } from './guarded-dht.ts'
-import { type HyperNode, startHyperNode } from './hyper-node.ts'
+import { type HyperNode, hyperNodesNeeded, startHyperNode } from './hyper-node.ts'
 import type {
   FetchEvent,
   FetchRequest,
@@ -184,6 +184,7 @@ export class Network implements AsyncDisposable {
     return {
       torrents: this.#torrents.status(),
       dhtNodes: this.#dht?.size ?? 0,
+      hyperdht: this.#hyper && { nodes: this.#hyper.dht.nodes.length, needed: hyperNodesNeeded },
       exchangePeers: this.#exchange?.peers ?? 0,
       topics: this.#exchange?.topics ?? 0,
       banned: this.#torrents.bans.list(),

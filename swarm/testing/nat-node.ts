@@ -1,10 +1,9 @@
 // One host of the two-NATs test. Roles: `public BOOTSTRAP? HOST...` (HyperDHT nodes of the public network), `seed ORDER`, `fetch ORDER`.
 import { createHash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import HyperDHT from 'hyperdht'
 import { startSwarm } from '../index.ts'
 import type { Address } from '../index.ts'
-import { startHyperdhtBootstrap } from '../network-child/bootstrap.ts'
+import { startFirstHyperNode, startLastingHyperNode } from '../network-child/hyper-node.ts'
 import { aReleaseOnDisk } from './release-on-disk.ts'
 
 export interface NatOrder {
@@ -14,6 +13,7 @@ export interface NatOrder {
   readonly bytes: number
 }
 
+const PUBLIC_PORT = 49_737
 const topic = new Uint8Array(createHash('sha256').update('two homes').digest())
 const tell = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
 const [role = '', ...words] = process.argv.slice(2)
@@ -22,12 +22,9 @@ if (role === 'public') await runPublicNodes(words)
 else await runHome(role, JSON.parse(words[0] ?? '') as NatOrder)
 
 async function runPublicNodes([bootstrap = '', ...hosts]: readonly string[]): Promise<void> {
-  if (bootstrap === '') tell((await startHyperdhtBootstrap(hosts.shift() ?? '', 49_737)).address)
-  const first = bootstrap === '' ? { host: '10.99.0.1', port: 49_737 } : { host: bootstrap, port: 49_737 }
-  for (const host of hosts) {
-    const node = new HyperDHT({ host, port: 49_737, bootstrap: [first], ephemeral: false, firewalled: false })
-    await node.fullyBootstrapped()
-  }
+  const first = bootstrap === '' ? await startFirstHyperNode(hosts.shift() ?? '', PUBLIC_PORT) : undefined
+  const address = first?.address ?? { host: bootstrap, port: PUBLIC_PORT }
+  for (const host of hosts) await startLastingHyperNode(host, address)
   tell({ ready: true })
   setInterval(() => {}, 60_000)
 }
