@@ -4,7 +4,7 @@ import type { CatalogueEntry } from '../registry/index.ts'
 import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
 import type { CallContext } from './http/index.ts'
-import type { WantedRelease } from './release-fetcher.ts'
+import type { FetchedRelease, WantedRelease } from './release-fetcher.ts'
 import type { HeldRelease } from './release-store.ts'
 
 export interface FetchSummary {
@@ -22,6 +22,8 @@ export interface FetchSource {
   readonly bytes: number
 }
 
+export const nothingFetched: FetchSummary = { bytes: 0, seconds: 0, sources: [] }
+
 /** Throws what the fetch of the first one that fails throws; the others are then stopped. */
 export async function fetchReleases(
   node: Node,
@@ -30,20 +32,34 @@ export async function fetchReleases(
   { signal, emit }: CallContext,
 ): Promise<FetchSummary> {
   const missing = entries.filter(({ releaseId }) => node.releases.get(toHex(releaseId)) === undefined)
-  if (missing.length === 0) return { bytes: 0, seconds: 0, sources: [] }
+  if (missing.length === 0) return nothingFetched
   const since = performance.now()
   const failed = new AbortController()
   const context: CallContext = { signal: AbortSignal.any([signal, failed.signal]), emit }
   const work = missing.map((entry) => node.fetcher.fetch(wantedOf(entry), base, context))
   try {
-    const fetched = await Promise.all(work)
-    const bytes = fetched.reduce((sum, { release }) => sum + sizeOf(release), 0)
-    const seconds = Math.round(performance.now() - since) / 1_000
-    return { bytes, seconds, sources: merged(fetched.flatMap(({ sources }) => sources)) }
+    return fetchSummary(await Promise.all(work), performance.now() - since)
   } catch (error) {
     failed.abort(error)
     await Promise.allSettled(work)
     throw error
+  }
+}
+
+export function fetchSummary(fetched: readonly FetchedRelease[], durationMs: number): FetchSummary {
+  return {
+    bytes: fetched.reduce((sum, { release }) => sum + sizeOf(release), 0),
+    seconds: Math.round(durationMs) / 1_000,
+    sources: merged(fetched.flatMap(({ sources }) => sources)),
+  }
+}
+
+/** What was fetched before and after. */
+export function bothFetches(before: FetchSummary, after: FetchSummary): FetchSummary {
+  return {
+    bytes: before.bytes + after.bytes,
+    seconds: before.seconds + after.seconds,
+    sources: merged([...before.sources, ...after.sources]),
   }
 }
 

@@ -19,6 +19,8 @@ import type { PointerKey } from '../registry/index.ts'
 import { extractFacets } from '../resolver/index.ts'
 import type { Swarm } from '../swarm/index.ts'
 import type { Node } from './create-node.ts'
+import { bothFetches, fetchSummary, nothingFetched } from './fetch-releases.ts'
+import type { FetchSummary } from './fetch-releases.ts'
 import type { CallContext } from './http/index.ts'
 
 const PATIENCE_MS = 10_000
@@ -29,10 +31,11 @@ interface NamedRelease {
   readonly name: string
 }
 
-/** Afterwards the catalogue knows every named release that could be found and passed the door. */
-export async function locateNamedReleases(node: Node, text: string, context: CallContext): Promise<void> {
+/** Afterwards the catalogue knows every named release that could be found and passed the door. Returns what that took. */
+export async function locateNamedReleases(node: Node, text: string, context: CallContext): Promise<FetchSummary> {
   const base = node.bases.current()
-  if (base === undefined || !node.options.config.network.bep44) return
+  if (base === undefined || !node.options.config.network.bep44) return nothingFetched
+  let located = nothingFetched
   for (const { publisher, name } of namedReleases(text)) {
     if (isKnown(node, publisher, name)) continue
     context.emit({ type: 'note', text: `Looking for ${publisher.slice(0, 8)}…/${name} in the DHT ...` })
@@ -49,14 +52,18 @@ export async function locateNamedReleases(node: Node, text: string, context: Cal
       })
     }
     const wanted = { releaseId: pointer.release, infohash: pointer.infohash, label: `${publisher.slice(0, 8)}/${name}` }
-    const { release } = await node.fetcher.fetch(wanted, base, context)
+    const since = performance.now()
+    const fetched = await node.fetcher.fetch(wanted, base, context)
+    const { release } = fetched
     if (!bytesEqual(release.signed.manifest.publisher, identityFromText(publisher))) {
       throw new MeshError('bad-signature', `The pointer of ${publisher} leads to a release of somebody else.`, {
         publisher,
       })
     }
     node.registry.noteRelease(release.signed, pointer.infohash, 'pointer')
+    located = bothFetches(located, fetchSummary([fetched], performance.now() - since))
   }
+  return located
 }
 
 function namedReleases(text: string): NamedRelease[] {

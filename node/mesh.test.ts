@@ -1,6 +1,7 @@
 // The main job between real processes: every node is `lora-mesh up` with its own data folder, key and ports, on loopback.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { kit } from '../testing/kit.ts'
 import { LocalMesh } from '../testing/local-mesh.ts'
@@ -49,6 +50,7 @@ async function eventually<T>(look: () => Promise<T>, holds: (value: T) => boolea
   for (;;) {
     const value = await look()
     if (holds(value) || performance.now() > deadline) return value
+    await wait(20)
   }
 }
 
@@ -136,7 +138,12 @@ describe.skipIf(!kit.present)('a mesh of four nodes (needs the kit)', () => {
       )
       expect(fresh, entry).not.toBe(pid)
     }
-    expect(b!.log).toMatch(/network/i)
+    const told = await eventually(
+      async () => b!.log,
+      (log) => log.split('runs again').length > 2,
+    )
+    expect(told).toMatch(/network process ended .*SIGKILL/)
+    expect(told).toMatch(/engine process ended .*SIGKILL/)
     expect((await ask(b!)).persona).toBe(first.persona)
   }, 90_000)
 

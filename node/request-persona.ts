@@ -6,7 +6,7 @@ import type { LockDetails, Lockfile, OtherBase, Plan } from '../resolver/index.t
 import { assemblePersona } from './assemble-persona.ts'
 import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
-import { fetchReleases } from './fetch-releases.ts'
+import { bothFetches, fetchReleases } from './fetch-releases.ts'
 import type { FetchSummary } from './fetch-releases.ts'
 import type { CallContext } from './http/index.ts'
 import { locateNamedReleases } from './locate-release.ts'
@@ -41,14 +41,14 @@ export async function requestPersona(
   { signal, emit }: CallContext,
 ): Promise<RequestAnswer> {
   await node.network.start()
-  const planned = await planOnFittingBase(node, wish, { signal, emit })
+  const { located, ...planned } = await planOnFittingBase(node, wish, { signal, emit })
   const gaps = showGaps(node, planned)
   const plan = planAnswer(planned)
   emit({ type: 'plan', plan, explanation: explainPlan(planned.plan), gaps })
   if (planned.base === undefined || planned.plan.matches.length === 0) {
     return {
       plan,
-      fetch: { bytes: 0, seconds: 0, sources: [] },
+      fetch: located,
       assembleMs: 0,
       persona: undefined,
       lockfile: undefined,
@@ -56,7 +56,7 @@ export async function requestPersona(
     }
   }
   const entries = planned.plan.releases.map(({ release }) => entryOf(node, release))
-  const fetch = await fetchReleases(node, entries, planned.base, { signal, emit })
+  const fetch = bothFetches(located, await fetchReleases(node, entries, planned.base, { signal, emit }))
   const persona = await node.personas.save(lockfileOf(planned.plan, planned.base, entries))
   const assembleMs = await assemble(node, persona, signal)
   emit({ type: 'assembled', persona: persona.id, assembleMs })
@@ -64,16 +64,20 @@ export async function requestPersona(
 }
 
 /** Plans; while everything that was found is for bases this node lacks, waits for one of them to be added. */
-async function planOnFittingBase(node: Node, wish: RequestWish, context: CallContext): Promise<PlanOnBase> {
+async function planOnFittingBase(
+  node: Node,
+  wish: RequestWish,
+  context: CallContext,
+): Promise<PlanOnBase & { readonly located: FetchSummary }> {
   const { clock } = node.options
   const { signal, emit } = context
   const say = (text: string): void => emit({ type: 'note', text })
   const planWish = { text: wish.text, anyPublisher: wish.anyPublisher, signal }
   const seen = node.bases.additions()
-  await locateNamedReleases(node, wish.text, context)
+  const located = await locateNamedReleases(node, wish.text, context)
   const planned = await settledPlan(node, planWish, say)
   if (planned.plan.matches.length > 0 || (planned.base !== undefined && planned.plan.otherBases.length === 0))
-    return planned
+    return { ...planned, located }
   const missing = baseMissing(planned.plan.otherBases)
   if (wish.waitBaseMs <= 0) throw missing
   emit({ type: 'base-missing', message: missing.message, ...missing.details, waitSeconds: wish.waitBaseMs / 1_000 })
