@@ -112,7 +112,9 @@ async function* transferKeys(registry: Registry, infohash: Uint8Array, signal: A
 function tell(event: FetchReleaseEvent, label: string, emit: CallContext['emit'], log: (line: string) => void): void {
   if (event.kind === 'progress') {
     const { bytes, totalBytes, peers } = event.progress
-    if (totalBytes > 0) emit({ type: 'progress', label, doneBytes: bytes, totalBytes, peers: peers.length })
+    // Others are connected too, some of them twice; what counts is who sends.
+    const senders = peers.filter(({ receivedBytes }) => receivedBytes > 0).length
+    if (totalBytes > 0) emit({ type: 'progress', label, doneBytes: bytes, totalBytes, peers: senders })
   } else if (event.kind === 'verifying') emit({ type: 'verifying', release: label })
   else {
     const line = `${event.peer.kind} peer ${event.peer.id} sent bad bytes of ${label}${event.banned ? ' and is banned' : ''}.`

@@ -20,7 +20,7 @@ import {
 import { identityToText } from './identity.ts'
 import type { Author } from './identity.ts'
 import { limits } from './limits.ts'
-import { openSealed, seal } from './sealed.ts'
+import { openSealed, seal, sealedPayload } from './sealed.ts'
 import { taggedId } from './signing.ts'
 
 const version = z
@@ -156,6 +156,11 @@ export function openManifest(sealed: Uint8Array): SignedManifest {
     })
   }
   return { manifest, releaseId: releaseId(opened.payload), sealed }
+}
+
+/** The release that these bytes are about, whoever signed them. Throws a decoding error. */
+export function sealedReleaseId(sealed: Uint8Array): Uint8Array {
+  return releaseId(sealedPayload('manifest', sealed))
 }
 
 function requireSorted(field: string, items: readonly string[]): void {

@@ -34,9 +34,14 @@ export function seal(purpose: SealPurpose, payload: Uint8Array, author: Author):
   })
 }
 
+/** What a sealed object says, before anybody asked who signed it. Throws a decoding error. */
+export function sealedPayload(purpose: SealPurpose, bytes: Uint8Array): Uint8Array {
+  return decodeSealed(purpose, bytes).payload
+}
+
 /** Throws `bad-signature`, `bad-certificate` or a decoding error unless a certified device signed the payload for `purpose`. */
 export function openSealed(purpose: SealPurpose, bytes: Uint8Array): OpenedSeal {
-  const sealed = decodeAs(`signed ${purpose}`, sealedSchema, bytes, limits.sealedMaxBytes, 'malformed')
+  const sealed = decodeSealed(purpose, bytes)
   const { identity, device } = verifyDeviceCertificate(sealed.certificate)
   if (!verifyBytes(purpose, sealed.payload, sealed.signature, device)) {
     throw new MeshError('bad-signature', `The signature of this ${purpose} is wrong.`, {
@@ -44,4 +49,8 @@ export function openSealed(purpose: SealPurpose, bytes: Uint8Array): OpenedSeal 
     })
   }
   return { payload: sealed.payload, identity, device }
+}
+
+function decodeSealed(purpose: SealPurpose, bytes: Uint8Array): z.infer<typeof sealedSchema> {
+  return decodeAs(`signed ${purpose}`, sealedSchema, bytes, limits.sealedMaxBytes, 'malformed')
 }

@@ -111,7 +111,7 @@ describe('the door refuses, and keeps nothing of,', () => {
     const honest = await aReleaseOnDisk(join(net.folder, 'honest'), { bytes: MiB })
     const text = Buffer.from(honest.signed.sealed)
     text.write('questionz', text.indexOf('questions'))
-    await refused(await layOut(join(net.folder, 'changed'), honest.signed, honest.adapter, text), 'bad-signature')
+    await refused(await layOut(join(net.folder, 'changed'), honest.signed, honest.adapter, text), 'hash-mismatch')
   }, 60_000)
 
   it('another release than the one asked for, validly signed', async () => {

@@ -2,7 +2,7 @@
 // seal, release id, size, SHA-256 and the model check have passed, and only here is a `VerifiedRelease` made.
 import { readFile, rm, stat } from 'node:fs/promises'
 import { sha256File } from '../model-files/index.ts'
-import { bytesEqual, isMeshError, MeshError, openManifest, toHex } from '../protocol/index.ts'
+import { bytesEqual, isMeshError, MeshError, openManifest, sealedReleaseId, toHex } from '../protocol/index.ts'
 import type { Manifest, SignedManifest } from '../protocol/index.ts'
 import type { FetchEvent, FetchProgress, FetchResult, PeerName, PeerTraffic } from './network-child/messages.ts'
 import type { NetworkClient } from './network-client.ts'
@@ -51,8 +51,8 @@ export interface FetchReleaseJob {
 const crashesMax = 3
 
 /**
- * Throws `no-seeder`, `aborted`, `disk-full`, `piece-mismatch`; and, with nothing kept: `hash-mismatch` (another release than the one
- * asked for, or another adapter than the manifest's), `bad-signature`, `manifest-invalid`, `manifest-mismatch`, or what `checkModel` throws.
+ * Throws `no-seeder`, `aborted`, `disk-full`, `piece-mismatch`; and, with nothing kept: `hash-mismatch` (another manifest than that of
+ * the release asked for, or another adapter than the manifest's), `bad-signature`, `manifest-invalid`, `manifest-mismatch`, or what `checkModel` throws.
  */
 export async function fetchRelease(client: NetworkClient, job: FetchReleaseJob): Promise<VerifiedRelease> {
   const fetched = await fetchThroughCrashes(client, job)
@@ -145,14 +145,15 @@ async function passDoor(fetched: FetchResult, { ref, checkModel, signal }: Fetch
 }
 
 async function readSealed(path: string, ref: ReleaseRef): Promise<SignedManifest> {
-  const signed = openManifest(new Uint8Array(await readFile(path)))
-  if (!bytesEqual(signed.releaseId, ref.releaseId)) {
-    throw new MeshError('hash-mismatch', 'This torrent holds another release than the one asked for.', {
+  const sealed = new Uint8Array(await readFile(path))
+  const found = sealedReleaseId(sealed)
+  if (!bytesEqual(found, ref.releaseId)) {
+    throw new MeshError('hash-mismatch', 'This torrent holds another manifest than that of the release asked for.', {
       asked: toHex(ref.releaseId),
-      found: toHex(signed.releaseId),
+      found: toHex(found),
     })
   }
-  return signed
+  return openManifest(sealed)
 }
 
 /** Refused bytes are not kept, and not served on. */
