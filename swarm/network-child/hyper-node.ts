@@ -43,6 +43,12 @@ export async function startLastingHyperNode(host: string, bootstrap: Address): P
   return node
 }
 
+/**
+ * Behind a NAT that gives every connection another port, one attempt at a hole takes hundreds of packets from many ports, so the library
+ * makes at most one in this time; its own 20 s would make a fetch wait that long, as exchange and transfer need one each.
+ */
+const randomPunchMs = 5_000
+
 async function start(
   { host, port, bootstrap }: HyperNodeOptions,
   options: Record<string, unknown>,
@@ -52,6 +58,7 @@ async function start(
     // A range: the library takes a plain 0 for its own default port.
     port: port === 0 ? [0, 0] : [port, port + 1],
     anyPort: port === 0,
+    randomPunchInterval: randomPunchMs,
     ...(bootstrap && { bootstrap: bootstrap.map((node) => ({ ...node })) }),
     ...options,
   })

@@ -12,7 +12,7 @@ const requestMs = 10_000
 const dialMs = 30_000
 const streamsMax = 128
 /** Pauses before another attempt at one peer. */
-const retryMs = [500, 1_000, 2_000, 5_000, 10_000, 30_000]
+const retryMs = [500, 1_000, 2_000, 5_000, 10_000]
 const sweepMs = 1_000
 
 interface Dial {
