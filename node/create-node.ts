@@ -36,6 +36,8 @@ export interface NodeOptions {
   readonly config: Config
   readonly keys: NodeKeys
   readonly clock: () => number
+  /** Signs without asking a peer first how long this node's log is elsewhere. */
+  readonly offline?: boolean
   /** What the node wants to tell its user, a line at a time; allow-listed facts only, no prompts, tokens or keys. */
   readonly log: (line: string) => void
 }
@@ -58,7 +60,7 @@ export interface Node extends AsyncDisposable {
 
 /** Opens everything that lies on the disk. No process and no connection is started before something needs it. */
 export async function createNode(options: NodeOptions): Promise<Node> {
-  const { paths, config, keys, clock, log } = options
+  const { paths, config, keys, clock, log, offline = false } = options
   await using stack = new AsyncDisposableStack()
   const bases = await openBaseStore(paths.bases)
   const releases = await openReleaseStore(paths, log)
@@ -77,6 +79,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       clock: { ...systemClock, now: clock },
       random: (length) => new Uint8Array(randomBytes(length)),
       agent: `lora-mesh ${readVersion()}`,
+      offline,
       servesTorrent: (infohash) => network.swarm?.serves(infohash) === true,
       ...(exchange && { network: exchange }),
     }),

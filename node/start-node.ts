@@ -18,6 +18,7 @@ export interface StartOptions {
   readonly keys: NodeKeys
   readonly clock: () => number
   readonly log: (line: string) => void
+  readonly offline?: boolean
   /** Stays until it is stopped: joins the network at once and listens on a port that can be remembered. */
   readonly daemon: boolean
 }
@@ -31,9 +32,9 @@ export interface RunningNode extends AsyncDisposable {
 }
 
 export async function startNode(options: StartOptions): Promise<RunningNode> {
-  const { folder, config, keys, clock, log, daemon } = options
+  const { folder, config, keys, clock, log, daemon, offline = false } = options
   await using stack = new AsyncDisposableStack()
-  const node = stack.use(await createNode({ paths: folder.paths, config, keys, clock, log }))
+  const node = stack.use(await createNode({ paths: folder.paths, config, keys, clock, log, offline }))
   const server = stack.use(await serve(options, node))
   if (daemon) await node.network.start()
   await folder.lock.announce(server.url)

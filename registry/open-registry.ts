@@ -91,6 +91,7 @@ export class Registry implements AsyncDisposable {
 
   /** Meets peers for everything followed and offered so far. Resolves once this node can be found; works without anybody there. */
   async start(signal?: AbortSignal): Promise<void> {
+    this.#own.confirmIfOffline()
     const joining = this.#communities.all().map(({ topic }) => this.#meetOn(topic, signal))
     await Promise.all([...joining, ...this.#offerOwnReleases(signal)])
   }

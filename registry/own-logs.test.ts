@@ -103,6 +103,22 @@ describe('a log that a peer holds, after a restart', () => {
     await stop(offline)
   })
 
+  test('is signed when the node is next started with offline, where it had waited before', async () => {
+    const mesh = new MemoryMesh()
+    const path = join(aFolder(), 'registry.sqlite')
+    const { alice, bob } = await aliceAndBob(mesh, path)
+    publish(alice.registry, '1.0.0')
+    await bob.registry.until(() => versions(bob.registry).length === 1)
+    await stop(alice, bob)
+    const alone = await aliceAgain(new MemoryMesh(), path)
+    expect(publish(alone.registry, '1.1.0').kind).toBe('pending')
+    await stop(alone)
+    const offline = await aliceAgain(new MemoryMesh(), path, { offline: true })
+    expect(offline.registry.pending()).toEqual([])
+    expect(versions(offline.registry)).toEqual(['1.0.0', '1.1.0'])
+    await stop(offline)
+  })
+
   test('what was done before it was asked can be taken back', async () => {
     const mesh = new MemoryMesh()
     const path = join(aFolder(), 'registry.sqlite')

@@ -102,6 +102,12 @@ export class OwnLogs {
     }
   }
 
+  /** Signs what waits although no peer was asked, where the user chose to work so. */
+  confirmIfOffline(): void {
+    if (!this.#options.offline) return
+    for (const scope of new Set(this.pending().map(({ scope }) => scope))) this.confirm(scope)
+  }
+
   /** Somebody holds other records of this log: nothing is signed on top of it any more. */
   reportFork(scope: Scope): void {
     this.#standings.set(scope, 'forked')
@@ -181,7 +187,7 @@ export class OwnLogs {
 }
 
 const waitingMessages: Readonly<Record<PendingReason, string>> = {
-  peer: 'Not signed yet: this node was restarted, and no peer that holds its log has been reached to ask how long it is. It will be signed when one is; --offline signs at once.',
+  peer: 'Not signed yet: this node was restarted, and no peer that holds its log has been reached to ask how long it is. It will be signed when one is; `lora-mesh up --offline` signs at once.',
   'forked-log':
     'Not signed: another copy of this identity has signed other records at the same place of this log. Make a new identity with "init" in another data folder.',
   conflict:

@@ -28,6 +28,11 @@ const options = {
   'dht-port': { type: 'string', value: 'N', summary: 'UDP port of the BitTorrent DHT (default: any free one)' },
   'upload-limit': { type: 'string', value: 'BYTES', summary: 'Most bytes sent per second (default: no limit)' },
   'download-limit': { type: 'string', value: 'BYTES', summary: 'Most bytes received per second (default: no limit)' },
+  offline: {
+    type: 'boolean',
+    summary:
+      'Sign at once what you do, without first asking a peer for the length of your log (after restoring a backup: never)',
+  },
   'no-exchange': switchOff('the exchange of logs'),
   'no-bep5': switchOff('peers from the BitTorrent DHT'),
   'no-bep44': switchOff('pointers in the BitTorrent DHT'),
@@ -54,7 +59,13 @@ export const upCommand = command({
     const config = withFlags(await readConfig(folder.paths.config), given)
     const keys = await loadKeys(keyFolder, process.env['LORA_MESH_PASSPHRASE'])
     const { startNode } = await import('../../start-node.ts')
-    await using running = await startNode({ folder, config, keys, clock: Date.now, log: terminal.say, daemon: true })
+    const { offline } = given
+    if (offline)
+      terminal.say(
+        'Signing without asking a peer first. If this data folder was restored from a backup, stop: its log would fork.',
+      )
+    const how = { clock: Date.now, log: terminal.say, daemon: true, offline }
+    await using running = await startNode({ folder, config, keys, ...how })
     const ports = { api: running.port, ...(await networkPorts(running)) }
     const ready = { ready: true, url: running.url, identity: keys.identity, pid: process.pid, ports }
     if (terminal.json) terminal.print(jsonText(ready))
