@@ -3,8 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { communityLink } from '../protocol/index.ts'
 import { kit } from '../testing/kit.ts'
 import { LocalMesh } from '../testing/local-mesh.ts'
+import { aHash } from '../testing/objects.ts'
 import type { MeshNode } from '../testing/local-mesh.ts'
 
 const request = 'someone who can write a recipe in the style of a Shakespeare play, with wine pairing'
@@ -192,6 +194,21 @@ describe.skipIf(!kit.present)('finding a release by one way alone (needs the kit
     },
     120_000,
   )
+})
+
+describe.skipIf(!kit.present)('a follower that reaches nobody (needs the kit)', () => {
+  it('says so, and posts no gap in a community it does not know yet, whatever it was told', async () => {
+    await using mesh = await startMesh()
+    const alone = mesh.node('alone')
+    await ready(alone)
+    const link = communityLink(aHash(5))
+    await alone.run(['community', 'follow', link])
+    const { code, json, stderr } = await alone.attempt(['request', request, '--post-gaps'])
+    expect(code).toBe(2)
+    expect(json).toMatchObject({ error: { code: 'nothing-found', details: { jobs: [] } } })
+    expect(stderr).toContain(`Nobody of ${link} could be reached`)
+    expect(await wanted(alone)).toEqual([])
+  }, 60_000)
 })
 
 describe.skipIf(!kit.present)('after everything (needs the kit)', () => {

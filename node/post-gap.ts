@@ -1,7 +1,7 @@
 // Gaps become wanted jobs in two steps: a preview shows, word for word, what others would see; posting takes only such a preview. So
 // nothing that was derived from a request can leave the node unseen.
 import { identityToText, MeshError, sha256, toHex, utf8 } from '../protocol/index.ts'
-import type { JobPreview, Registry, WantedJob } from '../registry/index.ts'
+import type { CommunityView, JobPreview, Registry, WantedJob } from '../registry/index.ts'
 
 export interface GapWish {
   readonly capability: string
@@ -50,11 +50,11 @@ export function gapDesk(registry: Registry): GapDesk {
       const preview = shown.get(key)
       if (preview === undefined)
         throw new MeshError('not-found', 'This job was not shown yet: run the request again.', { preview: key })
-      const communities = registry.communities()
+      const communities = knownCommunities(registry)
       if (communities.length === 0) {
         throw new MeshError(
           'not-found',
-          'There is nobody to post this to: follow a community first, `lora-mesh community follow LINK`.',
+          'There is nobody to post this to: follow a community first, `lora-mesh community follow LINK`, and wait for one of its peers.',
         )
       }
       const results = communities.map(({ id }) => registry.postJob(id, preview))
@@ -84,6 +84,11 @@ export function jobAnswer(job: WantedJob): object {
   }
 }
 
+/** Before its genesis has come nobody knows who its members are, and whether they do not offer the very thing. */
+function knownCommunities(registry: Registry): (CommunityView & { state: 'following' })[] {
+  return registry.communities().filter((view) => view.state === 'following')
+}
+
 function communityNames(registry: Registry): string[] {
-  return registry.communities().map((view) => (view.state === 'following' ? view.name : view.link))
+  return knownCommunities(registry).map(({ name }) => name)
 }

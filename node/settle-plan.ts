@@ -17,8 +17,13 @@ export async function settledPlan(node: Node, wish: PlanWish, say: (line: string
     const planned = await planOnOwnBases(node, wish)
     if (!hasUnfoundGap(planned)) return planned
     const quiet = node.news.quietMs()
-    const met = unmetCommunities(node.registry).length === 0
-    if ((met && quiet >= QUIET_MS) || clock() >= deadline) return planned
+    const unmet = unmetCommunities(node.registry)
+    const met = unmet.length === 0
+    if (met && quiet >= QUIET_MS) return planned
+    if (clock() >= deadline) {
+      if (!met) say(`Nobody of ${unmet.join(', ')} could be reached: what is offered there now may be missing here.`)
+      return planned
+    }
     if (!told) say('Meeting peers of the communities you follow ...')
     told = true
     await node.news.next(met ? QUIET_MS - quiet : deadline - clock(), wish.signal)
@@ -29,11 +34,11 @@ function hasUnfoundGap({ plan }: PlanOnBase): boolean {
   return plan.gaps.some(({ reason }) => reason === 'not-found')
 }
 
-/** Links of followed communities of which no member or follower is connected, or whose genesis has not come. */
+/** Names, or links where not even that is known, of followed communities of which no member or follower is connected, or whose genesis has not come. */
 function unmetCommunities(registry: Registry): string[] {
   const shared = new Set(registry.peers().flatMap(({ sharedTopics }) => sharedTopics))
   return registry
     .communities()
     .filter(({ id, state }) => state !== 'following' || !shared.has(toHex(communityTopic(id))))
-    .map(({ link }) => link)
+    .map((view) => (view.state === 'following' ? view.name : view.link))
 }

@@ -92,7 +92,7 @@ async function postGaps(
     terminal.say(`\nNobody offers ${capability}. As a wanted job, others would see exactly this:`)
     terminal.say(text.replace(/^/gm, '  '))
     if (communities.length === 0) {
-      terminal.say('It can be posted once you follow a community.')
+      terminal.say('It can be posted once you follow a community and have met one of its peers.')
       continue
     }
     if (!(yes || (await isYes(terminal, communities, signal)))) continue
