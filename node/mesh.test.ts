@@ -65,13 +65,14 @@ describe.skipIf(!kit.present)('a mesh of four nodes (needs the kit)', () => {
   let mesh: LocalMesh
   let [a, b, c, d]: MeshNode[] = []
   let link = ''
+  let identities: string[] = []
   let first: Requested
 
   beforeAll(async () => {
     mesh = await startMesh()
     ;[a, b, c, d] = ['A', 'B', 'C', 'D'].map((name) => mesh.node(name))
-    const [, identityOfB] = await Promise.all([a!, b!, c!].map((node) => ready(node)))
-    link = String((await a!.run(['community', 'create', 'kitchen', '--member', identityOfB!]))['link'])
+    identities = await Promise.all([a!, b!, c!].map((node) => ready(node)))
+    link = String((await a!.run(['community', 'create', 'kitchen', '--member', identities[1]!]))['link'])
     await Promise.all([b!, c!].map((node) => node.run(['community', 'follow', link])))
     await publish(a!, 'peft-shakespeare', 'shakespeare', 'writes Shakespearean drama and verse')
     await publish(b!, 'peft-recipes', 'recipes', 'writes cooking recipes')
@@ -122,6 +123,10 @@ describe.skipIf(!kit.present)('a mesh of four nodes (needs the kit)', () => {
     expect(result.code).toBe(0)
     expect(text.join('').length).toBeGreaterThan(20)
   }, 60_000)
+
+  it('says its identity while it runs', async () => {
+    expect(await a!.run(['init'])).toMatchObject({ identity: identities[0], created: false })
+  })
 
   it('refuses a second process on one data folder and names the holder', async () => {
     const second = await a!.attempt(['up', '--port', '0'])

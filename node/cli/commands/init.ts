@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { openDataFolder } from '../../data-folder.ts'
+import { dataPaths, openDataFolder } from '../../data-folder.ts'
 import { createKeys, hasKeys, readIdentity } from '../../keys.ts'
 import { command } from '../command.ts'
 
@@ -14,16 +14,10 @@ export const initCommand = command({
   options: {},
   examples: ['lora-mesh init', 'lora-mesh init --data /srv/mesh --json'],
   async run({ dataRoot }) {
-    await using folder = await openDataFolder(dataRoot, 'init', Date.now)
-    const created = !(await hasKeys(folder.paths.keys))
-    if (created) {
-      await createKeys(folder.paths.keys, {
-        clock: Date.now,
-        random: (bytes) => new Uint8Array(randomBytes(bytes)),
-        passphrase: process.env['LORA_MESH_PASSPHRASE'],
-      })
-    }
-    const identity = await readIdentity(folder.paths.keys)
+    const { keys } = dataPaths(dataRoot)
+    // What is there already is only read, so a running node need not be stopped for it.
+    const created = !(await hasKeys(keys)) && (await initialise(dataRoot))
+    const identity = await readIdentity(keys)
     const next = 'Next: lora-mesh base add MODEL.gguf'
     return {
       json: { identity, data: dataRoot, created },
@@ -33,3 +27,15 @@ export const initCommand = command({
     }
   },
 })
+
+/** False when another process did it meanwhile. */
+async function initialise(dataRoot: string): Promise<boolean> {
+  await using folder = await openDataFolder(dataRoot, 'init', Date.now)
+  if (await hasKeys(folder.paths.keys)) return false
+  await createKeys(folder.paths.keys, {
+    clock: Date.now,
+    random: (bytes) => new Uint8Array(randomBytes(bytes)),
+    passphrase: process.env['LORA_MESH_PASSPHRASE'],
+  })
+  return true
+}
