@@ -6,6 +6,7 @@ import type { SmallWorld } from './testing/small-world.ts'
 const hello = [{ role: 'user', content: 'hello' }] as const
 const template =
   "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
+const questionFirst = `{% for m in messages %}{% if loop.first and m['role'] == 'assistant' %}{{ raise_exception('question first') }}{% endif %}{% endfor %}${template}`
 
 describe('the chat template of a base', () => {
   let world: SmallWorld
@@ -33,6 +34,30 @@ describe('the chat template of a base', () => {
     const base = await world.withTemplate(bad)
     expect(await world.engine.load(base)).toMatchObject({ chatTemplate: false })
     expect(await promptTokens(base)).toBe((await world.engine.tokenize('hello')).length + 1)
+  })
+
+  test('that wants a question first gets one, however much of the conversation had to go', async () => {
+    const base = await world.withTemplate(questionFirst)
+    expect(await world.engine.load(base)).toMatchObject({ chatTemplate: true })
+    const messages = Array.from(
+      { length: 41 },
+      (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content: 'all the world is a stage '.repeat(4) }) as const,
+    )
+    const { contextSize } = await world.engine.load(base)
+    const answer = await world.engine.chat({ adapters: [] }, messages, { maxTokens: 4, forBase: base })
+    expect(answer.promptTokens).toBeGreaterThan(contextSize / 2)
+    expect(answer.promptTokens).toBeLessThanOrEqual(contextSize - 4)
+  })
+
+  test('that refuses a conversation says so, and takes the next one', async () => {
+    const base = await world.withTemplate(questionFirst)
+    await world.engine.load(base)
+    const answerFirst = [{ role: 'assistant', content: 'yes' }, ...hello] as const
+    expect(await failure(world.engine.chat({ adapters: [] }, answerFirst, { forBase: base }))).toMatchObject({
+      code: 'bad-input',
+      message: expect.stringContaining('refuses this conversation: question first'),
+    })
+    expect(await promptTokens(base)).toBeGreaterThan(0)
   })
 
   test('that never ends is stopped while the base is loaded, and blamed on the base', async () => {

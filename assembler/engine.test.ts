@@ -161,6 +161,19 @@ describe.skipIf(!kit.present)('the engine on stories260K (needs the kit)', () =>
     expect(chat.promptTokens).toBeGreaterThan(200)
   })
 
+  test('of a conversation of thousands of messages the latest are found without reading it thousands of times', async () => {
+    const pid = pidOf(engine)
+    const message = (i: number) =>
+      ({ role: i % 2 ? 'assistant' : 'user', content: `${i} ${'Lily and Tom went to the park. '.repeat(8)}` }) as const
+    const messages = Array.from({ length: 3001 }, (_, i) => message(i))
+    const all = await engine.chat({ adapters: [], systemPrompt: 'Stories.' }, messages, { maxTokens: 16 })
+    expect(all.promptTokens).toBeLessThanOrEqual(512 - 16)
+    const system = { role: 'system', content: 'Stories.' } as const
+    const few = await engine.chat({ adapters: [] }, [system, ...messages.slice(-5)], { maxTokens: 16 })
+    expect(all).toMatchObject({ tokens: few.tokens, promptTokens: few.promptTokens })
+    expect(pidOf(engine)).toBe(pid)
+  })
+
   test('stop texts end an answer and are not shown', async () => {
     let streamed = ''
     const answer = await engine.generate(
@@ -276,6 +289,13 @@ describe.skipIf(!kit.present)('hostile LoRA files handed straight to the engine 
     expect(await ask('weights_one_nan.gguf')).toMatchObject({ code: 'not-finite' })
     expect(await ask('ok_q_v.gguf')).toMatchObject({ tokens: 2 })
     expect(pidOf(world.engine)).toBe(pid)
+  })
+
+  test('every one that makes all logits NaN is refused: also where llama.cpp calls all tokens equally likely', async () => {
+    const { files } = readKitJson<{ files: { file: string; llama_cpp: string }[] }>('hostile', 'gguf', 'expected.json')
+    const silent = files.filter(({ llama_cpp }) => llama_cpp === 'accepted nonfinite=2560/2560')
+    expect(silent.length).toBe(7)
+    for (const { file } of silent) expect(await ask(file), file).toMatchObject({ code: 'not-finite' })
   })
 
   test(

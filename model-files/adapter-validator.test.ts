@@ -18,6 +18,9 @@ const tiedBase = await inspectBaseSource(memorySource(randomBaseBytes({ kvHeads:
 const validate = (bytes: Uint8Array, against: AdapterBase | undefined = base): Promise<AdapterInfo> =>
   validateAdapter(memorySource(bytes), against)
 
+/** Without a base, so that any shapes will do. */
+const validateAlone = (bytes: Uint8Array): Promise<AdapterInfo> => validateAdapter(memorySource(bytes))
+
 const string = (value: string): GgufValue => ({ type: 'string', value })
 
 describe('a valid adapter', () => {
@@ -239,6 +242,24 @@ describe('numbers that are refused', () => {
     await expect(validate(loraBytes({ metadata, tensors }))).rejects.toThrow('has a strength of up to')
   })
 
+  test('a row of lora_b that is too strong, also where it lies across two pieces that are read', async () => {
+    // A piece of 2^20 bytes ends inside row 5461; either part of that row alone would be within the bound.
+    const [rank, rows, strong] = [48, 6_000, 5_461]
+    const a = loraTensor('blk.0.attn_q.weight.lora_a', [64, rank], 'F32', (index) => (index === 0 ? 1 : 0))
+    const withRow = (value: number): Uint8Array =>
+      loraBytes({
+        metadata: { 'adapter.lora.alpha': { type: 'float32', value: rank } },
+        tensors: [
+          a,
+          loraTensor('blk.0.attn_q.weight.lora_b', [rank, rows], 'F32', (index) =>
+            Math.floor(index / rank) === strong ? value : 1,
+          ),
+        ],
+      })
+    await expect(validateAlone(withRow(1_600))).rejects.toThrow('has a strength of up to 1.1e+4')
+    await expect(validateAlone(withRow(1_400))).resolves.toMatchObject({ rank })
+  })
+
   test('are found beyond the first piece that is read', async () => {
     const large = await inspectBaseSource(
       memorySource(randomBaseBytes({ width: 1_024, heads: 8, layers: 1, tied: true })),
@@ -250,6 +271,26 @@ describe('numbers that are refused', () => {
       details: { tensor: 'blk.0.attn_q.weight.lora_b', index: 512 * 1_024 - 1 },
     })
   })
+})
+
+describe('strong adapters of real models', () => {
+  // Rank 64, alpha 128 with rsLoRA: llama.cpp's alpha / rank is 16.
+  const metadata: Record<string, GgufValue> = { 'adapter.lora.alpha': { type: 'float32', value: 1_024 } }
+
+  test('are accepted however many rows a matrix has: each row counts for itself', async () => {
+    const a = loraTensor('blk.0.attn_q.weight.lora_a', [64, 64], 'F32', () => 1 / 8)
+    const b = loraTensor('blk.0.attn_q.weight.lora_b', [64, 8_192], 'F32', () => 0.3)
+    await expect(validateAlone(loraBytes({ metadata, tensors: [a, b] }))).resolves.toMatchObject({ rank: 64 })
+  })
+
+  test.each(['F32', 'F16'] as const)(
+    'are accepted on an embedding whose %s lora_b starts at N(0, 1)',
+    async (dtype) => {
+      const a = loraTensor('token_embd.weight.lora_a', [64, 32_000], dtype, () => 0.5)
+      const b = loraTensor('token_embd.weight.lora_b', [64, 4_096], dtype, () => 1)
+      await expect(validateAlone(loraBytes({ metadata, tensors: [a, b] }))).resolves.toMatchObject({ rank: 64 })
+    },
+  )
 })
 
 describe('the one form of an adapter file', () => {

@@ -12,8 +12,8 @@ import { readGguf } from './gguf-reader.ts'
 import type { TensorDtype } from './tensor-dtypes.ts'
 
 export interface Inspection {
-  /** `unknown`: the file is broken before it says what it is, and no base was given, which only an adapter is compared with. */
-  readonly kind: 'base' | 'adapter' | 'unknown'
+  /** What it was judged as. A file that is broken before it says what it is counts as an adapter if a base was given to compare it with. */
+  readonly kind: 'base' | 'adapter'
   readonly architecture?: string
   readonly baseId?: string
   readonly tokenizerId?: string
@@ -25,8 +25,8 @@ export interface Inspection {
   readonly alpha?: number
   readonly targets?: readonly string[]
   readonly dtype?: TensorDtype
-  /** Number of tensors; absent if the file is broken before they are known. */
-  readonly tensors?: number
+  /** Number of tensors; 0 if the file is broken before they are known. */
+  readonly tensors: number
   readonly bytes: number
   /** Whether the mesh can use the file. */
   readonly ok: boolean
@@ -48,8 +48,7 @@ export async function inspectSource(
   base: BaseInfo | undefined,
   options: Cancellable = {},
 ): Promise<Inspection> {
-  const stated = kindOf(source)
-  const kind = stated === 'unknown' && base !== undefined ? 'adapter' : stated
+  const kind = kindOf(source) ?? (base === undefined ? 'base' : 'adapter')
   return kind === 'adapter'
     ? await inspectAdapter(source, base, options)
     : { kind, ...(await inspectModel(source, options)) }
@@ -61,11 +60,18 @@ async function inspectAdapter(
   options: Cancellable,
 ): Promise<Inspection> {
   const { stated, problems } = await adapterProblems(source, base, options)
-  return { kind: 'adapter', ...stated, bytes: source.size, ok: problems.length === 0, problems: problems.map(plain) }
+  return {
+    kind: 'adapter',
+    tensors: 0,
+    ...stated,
+    bytes: source.size,
+    ok: problems.length === 0,
+    problems: problems.map(plain),
+  }
 }
 
 async function inspectModel(source: ByteSource, options: Cancellable): Promise<Omit<Inspection, 'kind'>> {
-  let known: Partial<Inspection> = {}
+  let known: Partial<Inspection> & Pick<Inspection, 'tensors'> = { tensors: 0 }
   try {
     const file = readGguf(source, 'base')
     known = { tensors: file.tensors.length }
@@ -90,7 +96,7 @@ async function inspectModel(source: ByteSource, options: Cancellable): Promise<O
 }
 
 /** By what the file says of itself, as far as it can be read: the type, or metadata and tensors that only adapters have. */
-function kindOf(source: ByteSource): Inspection['kind'] {
+function kindOf(source: ByteSource): Inspection['kind'] | undefined {
   const seen = new Map<string, GgufValue>()
   let tensorNames: readonly string[] = []
   try {
@@ -102,7 +108,7 @@ function kindOf(source: ByteSource): Inspection['kind'] {
   if (type?.type === 'string') return type.value === 'adapter' ? 'adapter' : 'base'
   const hasAdapterKey = [...seen.keys()].some((key) => key.startsWith('adapter.'))
   if (hasAdapterKey || tensorNames.some((name) => /\.lora_[ab]$/.test(name))) return 'adapter'
-  return tensorNames.length > 0 || seen.has('general.architecture') ? 'base' : 'unknown'
+  return tensorNames.length > 0 || seen.has('general.architecture') ? 'base' : undefined
 }
 
 function plain(problem: MeshError): { code: MeshErrorCode; message: string } {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { goldenObjects } from '../testing/golden-objects.ts'
-import { fromHex, openGenesis, openManifest, readBody, toHex, verifyRecord } from './index.ts'
+import { fromHex, openGenesis, openManifest, readBody, readReleaseTorrent, toHex, verifyRecord } from './index.ts'
 
 const golden = JSON.parse(readFileSync(new URL('./golden.json', import.meta.url), 'utf8')) as Record<string, string>
 const bytesOf = (name: string): Uint8Array => fromHex(golden[name] ?? '')
@@ -14,6 +14,7 @@ describe('the golden bytes', () => {
   it('are read and verified by this version', () => {
     expect(toHex(openManifest(bytesOf('sealed manifest')).releaseId)).toBe(golden['release id'])
     expect(toHex(openGenesis(bytesOf('sealed genesis')).id)).toBe(golden['community id'])
+    expect(toHex(readReleaseTorrent(bytesOf('release torrent')).infohash)).toBe(golden['release torrent, infohash'])
   })
 
   it('hold a record of a type nobody knows: it verifies and does nothing', () => {

@@ -68,4 +68,12 @@ describe('a catalogue file', () => {
       ),
     )
   })
+
+  it('is refused where a name would be lost or changes what a terminal shows', () => {
+    const requiring = '{"cards":[{"id":"law","text":"","requires":{"__proto__":"^1.0.0"}}]}'
+    expect(() => parseCatalogue(requiring)).toThrow('nothing in it can be called __proto__')
+    expect(() => parseCatalogue(JSON.stringify({ cards: [{ id: 'law\u001b[2J', text: '' }] }))).toThrow(
+      'cards.0.id: must be plain text',
+    )
+  })
 })

@@ -1,7 +1,7 @@
 // What the resolver knows about one release, and the file form of a catalogue for `plan TEXT --catalogue FILE`.
 import semver from 'semver'
 import { z } from 'zod'
-import { checkAs, limits, MeshError } from '../protocol/index.ts'
+import { checkAs, isMeshError, limits, MeshError, plainText } from '../protocol/index.ts'
 
 /** One release, as far as finding and choosing it goes. Text in it was written by strangers: it is data, matched and shown, never obeyed. */
 export interface Card {
@@ -52,10 +52,8 @@ export const catalogueMaxCards = 10_000
 export const catalogueMaxBytes = 64 * 1024 * 1024
 const cardTextMaxChars = 8_192
 
-const idText = z
-  .string()
-  .min(1)
-  .max(limits.nameMaxChars * 2)
+/** Shown in plans: no escape sequences for the terminal. */
+const idText = plainText(limits.nameMaxChars * 2).min(1)
 
 const catalogueSchema = z.object({
   cards: z
@@ -96,8 +94,9 @@ export function parseCatalogue(json: string): Card[] {
   }
   let value: unknown
   try {
-    value = JSON.parse(json)
+    value = JSON.parse(json, refusePrototype)
   } catch (cause) {
+    if (isMeshError(cause)) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new MeshError('bad-input', `This catalogue file is not JSON: ${reason}.`, {}, { cause })
   }
@@ -130,6 +129,12 @@ export function parseCatalogue(json: string): Card[] {
       requires: Object.entries(entry.requires ?? {}).map(([required, range]) => ({ name: required, range })),
     }
   })
+}
+
+/** A key of this name would be lost on its way: the release that it stands for would not be required. */
+function refusePrototype(key: string, value: unknown): unknown {
+  if (key !== '__proto__') return value
+  throw new MeshError('bad-input', 'This catalogue file is not valid: nothing in it can be called __proto__.')
 }
 
 function splitVersion(id: string): { name: string; version: string } | undefined {

@@ -7,16 +7,36 @@ const set = (words: string): ReadonlySet<string> => new Set(words.split(/\s+/))
 /** Words before a noun that neither end a phrase nor belong to it. */
 export const determiners = set(`a an the some any my your our his her their its this these those every each such one`)
 
-/** Stems that people wrap around what they ask for: dropped without ending a phrase. */
-export const fillerStems: ReadonlySet<string> = new Set(
-  `ability able adapter advanced advice ai answer anybody anyone area ask assist assistance assistant basic bot
-  capability capable competent create deep discuss do domain excellent experience experienced expert expertise explain
-  familiar field find fluent general get give good great guru hello help hey hi interest interested kind know knowledge knowledgeable look
-  looking lora lot love make master model necessary need passion persona person people please proficient provide question quick
-  really recommend require search skill skilled skillful solid someone somebody something sort specialise specialist
-  specialize speak stuff subject talk teach tell thank thanks thing topic type understand understanding use useful want well wish`
+/**
+ * Words that people wrap around what they ask for, in all their forms: dropped without ending a phrase. No stems: those of "excellent",
+ * "general" and "experience" are also those of Excel, generation and experiment.
+ */
+export const fillers: ReadonlySet<string> = new Set(
+  `ability able adapter advanced advice ai answer anybody anyone area ask assist assistance assistant basic basically bot
+  capability capable competence competency competent create deep discuss do domain excellence excellent experience
+  experienced expert expertise explain familiar familiarity field find fluency fluent fluently general generally get getting
+  give good great guru hello help helpful hey hi interest interested interesting kind know knowledge knowledgeable look
+  looking lora lot love make master model necessary need passion passionate persona person people please proficiency
+  proficient provide question quick really recommend recommendation require search skill skilled skillful solid someone
+  somebody something sort specialise specialist specialize speak stuff subject talk teach tell thank thanks thing topic type
+  understand understanding use useful want well wish`
     .split(/\s+/)
-    .map(stemOf),
+    .flatMap(formsOf),
+)
+
+/** The word, its plural or third person, past and -ing form, and some that no word has. */
+function formsOf(word: string): string[] {
+  const stem = word.replace(/[ey]$/, '')
+  const endings = word.endsWith('y') ? ['ies', 'ied', 'ying'] : ['es', 'ed', 'ing']
+  return [word, `${word}s`, ...endings.map((ending) => stem + ending)]
+}
+
+/** Words after which stands what is not wanted: "without nuts", "but no swords", "not cooking". */
+export const negations = set('without no not')
+
+/** What is left of "for eight people" is nothing to be good at. */
+export const numberWords = set(
+  'two three four five six seven eight nine ten eleven twelve dozen twenty hundred thousand million',
 )
 
 /** "in the ... of X": X is a manner, not a subject. */

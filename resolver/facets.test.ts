@@ -34,7 +34,31 @@ describe('facets', () => {
     ['music, music; MUSIC', ['music']],
     ['wi\u00adne pai\u200bring', ['wine pairing']],
     ['biology@ home', ['biology', 'home']],
+    ['Node.js and style.transfer. Cooking', ['Node js', 'style transfer', 'Cooking']],
+    ['languages, e.g. French', ['languages', 'French']],
+    ['a dinner for eight people', ['dinner']],
+    ['mail bob@example.com about biology or https://example.com/law', ['mail', 'biology']],
   ])('of "%s" are %j', (text, expected) => {
+    expect(textsOf(text)).toEqual(expected)
+  })
+
+  it.each([
+    ['a cook without wine pairing', ['cook']],
+    ['desserts without any nuts or gluten, and soups', ['desserts', 'soups']],
+    ['medieval weapons, but no swords', ['medieval weapons']],
+    ['not cooking but baking', ['baking']],
+    ['not only cooking but also baking', ['cooking', 'baking']],
+    ['no-code tools', ['code tools']],
+  ])('of "%s" are %j: what is not wanted is none', (text, expected) => {
+    expect(textsOf(text)).toEqual(expected)
+    expect(textsOf(text, 'wine-pairing', 'swords')).toEqual(expected)
+  })
+
+  it.each([
+    ['excellent help with Excel', ['Excel']],
+    ['general help with image generation', ['image generation']],
+    ['experience in designing experiments', ['designing experiments']],
+  ])('of "%s" are %j: politeness is known by its words, not by stems that others share', (text, expected) => {
     expect(textsOf(text)).toEqual(expected)
   })
 

@@ -3,11 +3,13 @@
 import { sha256, toHex, utf8, MeshError } from '../protocol/index.ts'
 import {
   determiners,
-  fillerStems,
+  fillers,
   genreNouns,
   mannerNouns,
   mannerVerbStems,
+  negations,
   nounLikeVerbNouns,
+  numberWords,
   verbContexts,
   verbNouns,
 } from './facet-words.ts'
@@ -43,13 +45,19 @@ interface Word {
   readonly surface: string
   readonly lower: string
   readonly stem: string
+  /** "no-code": the word belongs to the one after it. */
+  readonly hyphenated: boolean
 }
 
-/** A phrase being collected. `before` is the word before it, which tells whether its first word is a verb; `manner` that it follows "in the style of". */
+/**
+ * A phrase being collected. `before` is the word before it, which tells whether its first word is a verb; `manner` that it follows "in
+ * the style of"; `negated` that it is not wanted.
+ */
 interface Phrase {
   words: Word[]
   before: string | undefined
   manner: boolean
+  negated: boolean
 }
 
 /** Throws `bad-input` when the text is longer than `requestMaxChars` or asks for more than `facetsMax` things. */
@@ -92,6 +100,7 @@ function plainTextOf(text: string): string {
     .normalize('NFKC')
     .replaceAll(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ')
     .replaceAll(/\p{Cf}/gu, '')
+    .replaceAll(/\b(?:e\.g|i\.e)\b/gi, ',')
   return /\p{Ll}/u.test(line) || !/\p{Lu}[^\p{L}]+\p{Lu}/u.test(line) ? line : line.toLowerCase()
 }
 
@@ -134,7 +143,7 @@ function nameIndex(names: Iterable<string>): NameIndex {
 }
 
 function isGrammar(word: string): boolean {
-  return stopWords.has(word) || determiners.has(word) || fillerStems.has(stemOf(word))
+  return stopWords.has(word) || determiners.has(word) || fillers.has(word)
 }
 
 /** What a word does to the phrase being collected. */
@@ -146,13 +155,15 @@ function* phraseFacets(text: string, names: NameIndex): Generator<Facet> {
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i]
     const nameLength = token === undefined ? 0 : longestNameAt(tokens, i, names)
+    const { negated } = phrase
     if (token === undefined || nameLength > 0) {
       yield* facetsOfPhrase(phrase, names)
       phrase = emptyPhrase(undefined)
     }
     if (token === undefined) continue
     if (nameLength > 0) {
-      yield facetOf(tokens.slice(i, i + nameLength).filter((word) => word !== undefined))
+      if (!negated) yield facetOf(tokens.slice(i, i + nameLength).filter((word) => word !== undefined))
+      phrase.negated = negated
       i += nameLength - 1
       continue
     }
@@ -168,6 +179,7 @@ function* phraseFacets(text: string, names: NameIndex): Generator<Facet> {
         yield* facetsOfPhrase(phrase, names)
         // "in the style of the …": grammar between the marker and its subject leaves the marker in force.
         phrase = emptyPhrase(token.lower, phrase.manner && phrase.words.length === 0)
+        phrase.negated = (negations.has(token.lower) && !token.hyphenated) || (negated && token.lower === 'or')
         break
       case 'manner-of':
         yield* facetsOfPhrase(phrase, names)
@@ -186,29 +198,32 @@ function* phraseFacets(text: string, names: NameIndex): Generator<Facet> {
 }
 
 function emptyPhrase(before: string | undefined, manner = false): Phrase {
-  return { words: [], before, manner }
+  return { words: [], before, manner, negated: false }
 }
 
 function roleOf(tokens: readonly (Word | undefined)[], at: number, phrase: Phrase): Role {
-  const { lower, stem } = tokens[at]!
+  const { lower } = tokens[at]!
   if (mannerNouns.has(lower) && tokens[at + 1]?.lower === 'of') return 'manner-of'
   if (lower === 'like' && mannerVerbStems.has(tokens[at - 1]?.stem ?? '')) return 'manner-like'
-  if (determiners.has(lower) || fillerStems.has(stem)) return 'skipped'
+  if (determiners.has(lower) || fillers.has(lower)) return 'skipped'
   if (lower === 'of' && phrase.words.length > 0) return 'joins'
   return stopWords.has(lower) ? 'ends' : 'word'
 }
 
-/** Words in order; `undefined` stands for punctuation that ends a phrase. */
+/** Words in order; `undefined` stands for punctuation that ends a phrase. The dot of "Node.js" joins, as a hyphen does. */
 function tokensOf(text: string): (Word | undefined)[] {
   const tokens: (Word | undefined)[] = []
-  for (const [match] of text.matchAll(/[\p{L}\p{N}][\p{L}\p{N}\p{M}]*(?:['’]\p{L}+)?[+#]{0,2}|[^\p{L}\p{N}\s'’_-]/gu)) {
+  for (const { 0: match, index } of text.matchAll(tokenPattern)) {
     const [lower] = wordsOf(match)
-    if (lower !== undefined)
-      tokens.push({ surface: match.slice(0, wordMaxChars).toWellFormed(), lower, stem: stemOf(lower) })
-    else if (tokens.at(-1) !== undefined) tokens.push(undefined)
+    if (lower !== undefined) {
+      const surface = match.slice(0, wordMaxChars).toWellFormed()
+      tokens.push({ surface, lower, stem: stemOf(lower), hyphenated: text[index + match.length] === '-' })
+    } else if (tokens.at(-1) !== undefined) tokens.push(undefined)
   }
   return tokens
 }
+
+const tokenPattern = /[\p{L}\p{N}][\p{L}\p{N}\p{M}]*(?:['’]\p{L}+)?[+#]{0,2}|\.(?![\p{Ll}\p{N}])|[^\p{L}\p{N}\s'’_.-]/gu
 
 function longestNameAt(tokens: readonly (Word | undefined)[], at: number, names: NameIndex): number {
   for (const stems of names.long.get(tokens[at]!.stem) ?? []) {
@@ -221,7 +236,7 @@ function facetsOfPhrase(phrase: Phrase, names: NameIndex): Facet[] {
   const words = [...phrase.words]
   while (words.at(-1)?.lower === 'of') words.pop()
   const content = words.filter((word) => word.lower !== 'of')
-  if (content.length === 0) return []
+  if (content.length === 0 || phrase.negated || content.every(isNumber)) return []
   if (phrase.manner || mannerNouns.has(content.at(-1)!.lower)) return mannerFacets(content)
   if (content.length > 1 && content.every((word) => names.single.has(word.stem)))
     return content.map((word) => facetOf([word]))
@@ -232,6 +247,10 @@ function facetsOfPhrase(phrase: Phrase, names: NameIndex): Facet[] {
     facets.push(facetOf(content.length <= phraseMaxWords ? words : content.slice(i, i + phraseMaxWords)))
   }
   return facets
+}
+
+function isNumber({ lower }: Word): boolean {
+  return numberWords.has(lower) || /^\d{1,2}$/.test(lower)
 }
 
 /** "Shakespeare play" -> "Shakespeare style": proper names and what is left without the genre; the word "style" is no term. */

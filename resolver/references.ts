@@ -16,7 +16,10 @@ const identity = /^[a-z2-7]{52}$/
 const bareName = /^[a-z0-9]+(?:[-_.][a-z0-9]+)*$/
 const tokenMaxChars = 200
 
-/** The references of a text, and the text without them. A slash or an at-sign that makes no sense as one stays text. */
+/**
+ * The references of a text, and the text without them and without addresses of the web and of mail, which name no skill. A slash or an
+ * at-sign that makes no sense as one stays text.
+ */
 export function findReferences(
   text: string,
   qualifiedNames: ReadonlySet<string>,
@@ -24,12 +27,16 @@ export function findReferences(
   const references: Reference[] = []
   const rest = text.replaceAll(/[^\s,;()"]+/g, (token) => {
     const reference = parseReference(token.replace(/[.!?:]$/, ''), qualifiedNames)
-    if (reference === undefined) return token
+    if (reference === undefined) return isAddress(token) ? ',' : token
     references.push(reference)
     // A comma keeps the words on both sides from growing together.
     return ','
   })
   return { references, rest }
+}
+
+function isAddress(token: string): boolean {
+  return /^[a-z]+:\/\/|^[^@]+@[^@]+\.[^@]+$/i.test(token)
 }
 
 function parseReference(token: string, qualifiedNames: ReadonlySet<string>): Reference | undefined {
@@ -41,7 +48,7 @@ function parseReference(token: string, qualifiedNames: ReadonlySet<string>): Ref
   if (range !== undefined && (range === '' || semver.validRange(range) === null)) return undefined
   const slash = path.lastIndexOf('/')
   const publisher = slash < 0 ? undefined : path.slice(0, slash)
-  const name = path.slice(slash + 1)
+  const name = path.slice(slash + 1).toLowerCase()
   if (!bareName.test(name)) return undefined
   if (publisher !== undefined && !identity.test(publisher) && !qualifiedNames.has(path)) return undefined
   return {

@@ -1,18 +1,22 @@
 // The objects whose bytes protocol/golden.json pins. `node testing/golden-objects.ts` prints them: a second implementation can
 // compare, and a change of the format can't go unnoticed. Keys come from seeds of equal bytes (objects.ts).
+import { createHash } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
 import { aGenesis, aHash, aLog, aManifest, anAuthor, aRootKey, someTimeMs } from './objects.ts'
 import {
   baseIdOf,
+  buildReleaseTorrent,
   capabilityTopic,
   communityLink,
   communityTopic,
+  concatBytes,
   encodeCanonical,
   encodeManifest,
   encodeWireMessage,
   f32Bits,
   identityToText,
   mutableItemBytes,
+  releasePieceBytes,
   releaseSalt,
   signDevicesItem,
   signManifest,
@@ -64,6 +68,15 @@ export function goldenObjects(): Record<string, string> {
     { release: release.releaseId, infohash, length: 2, signedAt: someTimeMs, expiresAt: someTimeMs + 7_200_000 },
     author.device,
   )
+  const adapter = new Uint8Array(100_000).fill(7)
+  const torrent = buildReleaseTorrent({
+    manifestBytes: release.sealed.length,
+    adapterBytes: adapter.length,
+    pieces: pieceHashes(
+      concatBytes(release.sealed, adapter),
+      releasePieceBytes(release.sealed.length + adapter.length),
+    ),
+  })
   const logKey = { scope: 'public', author: author.identity, device: author.device.publicKey }
   const topic = communityTopic(genesis.id)
   const messages: WireMessage[] = [
@@ -102,6 +115,8 @@ export function goldenObjects(): Record<string, string> {
     'release salt of biology': releaseSalt('biology', aHash(11)),
     'release item, signed bytes': mutableItemBytes(pointer),
     'release item, signature': pointer.signature,
+    'release torrent': torrent.metainfo,
+    'release torrent, infohash': torrent.infohash,
     'base id': baseIdOf({
       architecture: 'llama',
       hyperparameters: { block_count: 1, 'attention.layer_norm_rms_epsilon': f32Bits(1e-5), kv: [4, 4] },
@@ -130,6 +145,16 @@ export function goldenObjects(): Record<string, string> {
     'community link': communityLink(genesis.id),
     ...Object.fromEntries(Object.entries(objects).map(([name, bytes]) => [name, toHex(bytes)])),
   }
+}
+
+/** SHA-1 of every piece, one after the other. */
+function pieceHashes(bytes: Uint8Array, pieceBytes: number): Uint8Array {
+  const hashes = Array.from({ length: Math.ceil(bytes.length / pieceBytes) }, (_, i) =>
+    createHash('sha1')
+      .update(bytes.subarray(i * pieceBytes, (i + 1) * pieceBytes))
+      .digest(),
+  )
+  return concatBytes(...hashes)
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -23,15 +23,38 @@ export function promptFor(base: LoadedBase, prompt: Prompt, room: number): Promp
     template === undefined
       ? plain(base, messages.map(({ content }) => content).join('\n'), Infinity)
       : formatted(base, template, messages)
-  let messages = [...prompt.messages]
-  let whole = format(bounded(messages))
-  while (whole.tokens.length > room) {
-    const oldest = messages.findIndex(({ role }, index) => role !== 'system' && index < messages.length - 1)
-    if (oldest < 0) break
-    messages = messages.toSpliced(oldest, 1)
-    whole = format(messages)
+  const whole = format(bounded(prompt.messages))
+  const fitting = whole.tokens.length > room ? latestThatFit(prompt.messages, format, room) : whole
+  return { ...fitting, tokens: cut(base, fitting.tokens, room) }
+}
+
+/**
+ * The latest turns, as many as fit; the last one in any case. A conversation begins with a question: templates refuse one that begins
+ * with an answer. Formatting takes as long as the text is long, so the search starts at the short end instead of dropping turn by turn.
+ */
+function latestThatFit(
+  messages: readonly ChatMessage[],
+  format: (messages: readonly ChatMessage[]) => PromptTokens,
+  room: number,
+): PromptTokens {
+  const last = messages.length - 1
+  const starts = [...messages.keys()].filter((i) => i === last || messages[i]!.role === 'user').toReversed()
+  const from = (start: number): PromptTokens =>
+    format(messages.filter(({ role }, i) => role === 'system' || i >= start))
+  let fitting = from(last)
+  if (fitting.tokens.length > room) return fitting
+  for (let fits = 0, tooMany = starts.length, step = 1; tooMany - fits > 1;) {
+    const turns = Math.min(fits + step, (fits + tooMany) >> 1)
+    const tried = from(starts[turns]!)
+    if (tried.tokens.length > room) {
+      tooMany = turns
+    } else {
+      fits = turns
+      fitting = tried
+      step *= 2
+    }
   }
-  return { ...whole, tokens: cut(base, whole.tokens, room) }
+  return fitting
 }
 
 /** As a model that has no turns was trained: the text so far, and the answer is how it goes on. */
@@ -41,10 +64,20 @@ function plain(base: LoadedBase, text: string, room: number): PromptTokens {
 }
 
 function formatted(base: LoadedBase, template: ChatTemplate, messages: readonly ChatMessage[]): PromptTokens {
-  const { text, stops } = template.format(messages)
+  const { text, stops } = saidBy(template, messages)
   return {
     tokens: withBos(base, text.tokenize(base.model.tokenizer, 'trimLeadingSpace')),
     stopTexts: stops.flatMap(textOf),
+  }
+}
+
+function saidBy(template: ChatTemplate, messages: readonly ChatMessage[]): ReturnType<ChatTemplate['format']> {
+  try {
+    return template.format(messages)
+  } catch (cause) {
+    const reason = (cause instanceof Error ? cause.message : String(cause)).slice(0, 200)
+    const message = `The chat template of this base refuses this conversation: ${reason}`
+    throw new MeshError('bad-input', message, { reason }, { cause })
   }
 }
 

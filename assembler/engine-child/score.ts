@@ -89,18 +89,29 @@ async function forEachDistribution(
         .map((token, offset) => (start + offset < first ? token : [token, { generateNext: { probabilities: true } }])),
     )
     for (const [offset, output] of outputs.entries()) {
-      if (output?.next.probabilities !== undefined) visit(start + offset, output.next.probabilities)
+      if (output?.next.probabilities === undefined) continue
+      if (isFlat(output.next.probabilities)) throw notFinite()
+      visit(start + offset, output.next.probabilities)
     }
   }
 }
 
 /** Throws `not-finite`: one NaN weight turns every logit into NaN, and the engine goes on without a word. */
 function logOf(probability: number | undefined): number {
-  if (probability === undefined || !Number.isFinite(probability)) {
-    throw new MeshError(
-      'not-finite',
-      'With these adapters the model computes no numbers (NaN); one of the files is broken.',
-    )
-  }
+  if (probability === undefined || !Number.isFinite(probability)) throw notFinite()
   return Math.log(Math.max(probability, leastProbability))
+}
+
+/** Where every logit is NaN the softmax may come out as the same number for every token, which no model computes. */
+function isFlat(distribution: ReadonlyMap<Token, number>): boolean {
+  const [first, ...others] = distribution.values().take(2)
+  if (others.length === 0 || others[0] !== first) return false
+  return distribution.values().every((probability) => probability === first)
+}
+
+function notFinite(): MeshError {
+  return new MeshError(
+    'not-finite',
+    'With these adapters the model computes no numbers (NaN); one of the files is broken.',
+  )
 }
