@@ -6,8 +6,8 @@ import { planRequest } from './plan.ts'
 import type { Plan } from './plan.ts'
 
 const cards = [
-  aCard({ name: 'law', requires: [{ name: 'latin', range: '*' }], text: 'courts' }),
-  aCard({ name: 'latin', bytes: 500 }),
+  aCard({ name: 'law', bytes: 1_572_864, requires: [{ name: 'latin', range: '*' }], text: 'courts' }),
+  aCard({ name: 'latin', bytes: 300_000 }),
   aCard({ name: 'music', publisher: 'e'.repeat(52), member: false }),
   aCard({ name: 'wine', base: { id: '11'.repeat(32), label: 'a large base', files: ['22'.repeat(32)] } }),
 ]
@@ -32,8 +32,8 @@ describe('the explanation of a plan', () => {
     }
     expect(text).toContain('gap: wine: no release is about this')
     expect(text).toContain('no member of your communities')
-    expect(text).toContain('Fetch    law@1.0.0  1000 bytes')
-    expect(text).toContain('Held     latin@1.0.0  500 bytes, required by law')
+    expect(text).toContain('Fetch    law@1.0.0  1.5 MiB')
+    expect(text).toContain('Held     latin@1.0.0  0.3 MiB, required by law')
     expect(text).toContain('a large base (111111111111…) has wine@1.0.0 for wine; files 222222222222…')
     expect(text).not.toContain('%')
   })

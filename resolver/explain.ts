@@ -60,7 +60,7 @@ function releaseLines(plan: Plan): string[] {
   const toFetch = new Set(plan.fetch.map(({ release }) => release))
   return plan.releases.map((release) => {
     const required = release.requiredBy.length === 0 ? '' : `, required by ${release.requiredBy.join(', ')}`
-    return `${toFetch.has(release.release) ? 'Fetch   ' : 'Held    '} ${release.name}@${release.version}  ${release.bytes} bytes${required}`
+    return `${toFetch.has(release.release) ? 'Fetch   ' : 'Held    '} ${release.name}@${release.version}  ${(release.bytes / 2 ** 20).toFixed(1)} MiB${required}`
   })
 }
 
