@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { inspectBase, sha256File } from '../model-files/index.ts'
 import type { BaseInfo, DigestProgress } from '../model-files/index.ts'
 import { MeshError, toHex } from '../protocol/index.ts'
-import { errorCode, writePrivateFile } from './private-file.ts'
+import { errorCode, unusable, writePrivateFile } from './private-file.ts'
 import { waitFor } from './wait-for.ts'
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
@@ -160,7 +160,9 @@ async function read(path: string): Promise<Stored> {
   try {
     return storeSchema.parse(JSON.parse(await readFile(path, 'utf8')))
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return { format: 1, bases: [] }
+    const code = errorCode(error)
+    if (code === 'ENOENT') return { format: 1, bases: [] }
+    if (code !== undefined) throw unusable(error, path)
     throw new MeshError(
       'bad-config',
       `${path} is damaged: delete it and add the bases again.`,

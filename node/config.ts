@@ -71,7 +71,12 @@ export function parseConfig(text: string | undefined, path: string): Config {
     try {
       value = JSON.parse(text)
     } catch (error) {
-      throw new MeshError('bad-config', `${path} is not JSON: ${String(error)}.`, { path }, { cause: error })
+      throw new MeshError(
+        'bad-config',
+        `${path} is not JSON: correct it, or delete it to have all defaults.`,
+        { path },
+        { cause: error },
+      )
     }
   }
   const parsed = configSchema.safeParse(value)

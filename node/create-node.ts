@@ -24,6 +24,7 @@ import { gapDesk } from './post-gap.ts'
 import type { GapDesk } from './post-gap.ts'
 import { personaStore } from './persona-store.ts'
 import type { PersonaStore } from './persona-store.ts'
+import { removeLeftPublications } from './publish-release.ts'
 import { releaseFetcher } from './release-fetcher.ts'
 import type { ReleaseFetcher } from './release-fetcher.ts'
 import { openReleaseStore } from './release-store.ts'
@@ -62,6 +63,7 @@ export interface Node extends AsyncDisposable {
 export async function createNode(options: NodeOptions): Promise<Node> {
   const { paths, config, keys, clock, log, offline = false } = options
   await using stack = new AsyncDisposableStack()
+  await removeLeftPublications(paths.staging)
   const bases = await openBaseStore(paths.bases)
   const releases = await openReleaseStore(paths, log)
   const { threads } = config.engine
@@ -101,7 +103,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   return {
     options,
     bases,
-    personas: personaStore(paths.personas),
+    personas: personaStore(paths.personas, log),
     releases,
     registry,
     gaps: gapDesk(registry),

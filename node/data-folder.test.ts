@@ -1,7 +1,8 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { chooseDataRoot, openDataFolder, readToken } from './data-folder.ts'
@@ -105,6 +106,40 @@ test('--data beats the environment, which beats the home folder', () => {
   expect(chooseDataRoot('/a', { LORA_MESH_DATA: '/b' })).toBe('/a')
   expect(chooseDataRoot(undefined, { LORA_MESH_DATA: '/b' })).toBe('/b')
   expect(chooseDataRoot(undefined, {})).toMatch(/\.lora-mesh$/)
+})
+
+test('folders above a new data folder are made, below a file or a folder that can hold none it is refused at once', async () => {
+  await using folder = await temporaryFolder()
+  {
+    await using data = await openDataFolder(join(folder.path, 'a', 'b', 'c'), 'up', clock)
+    expect(await modeOf(join(data.paths.root, '..'))).toBe(0o700)
+  }
+  const file = join(folder.path, 'file')
+  await writeFile(file, '')
+  for (const root of [file, join(file, 'below')])
+    await expect(openDataFolder(root, 'up', clock)).rejects.toMatchObject({ code: 'storage-failed' })
+})
+
+test.skipIf(!existsSync('/proc/self'))('a folder where none can be made does not keep it waiting', async () => {
+  await expect(openDataFolder('/proc/lora-mesh', 'up', clock)).rejects.toMatchObject({ code: 'storage-failed' })
+})
+
+test('a lock file that is none is named with what to do', async () => {
+  await using folder = await temporaryFolder()
+  await writeFile(join(folder.path, 'lock'), 'x'.repeat(8_192))
+  await expect(openDataFolder(folder.path, 'up', clock)).rejects.toMatchObject({
+    code: 'bad-config',
+    message: expect.stringContaining('delete it'),
+  })
+})
+
+test('a folder in the place of the token is said to be in the way', async () => {
+  await using folder = await temporaryFolder()
+  await mkdir(join(folder.path, 'token'), { mode: 0o700 })
+  await expect(openDataFolder(folder.path, 'up', clock)).rejects.toMatchObject({
+    code: 'storage-failed',
+    message: expect.stringContaining(join(folder.path, 'token')),
+  })
 })
 
 async function modeOf(path: string): Promise<number> {

@@ -2,11 +2,11 @@
 import { chmod, mkdir, readFile, stat } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { MeshError } from '../protocol/index.ts'
+import { dirname, join, resolve } from 'node:path'
+import { MeshError, isMeshError } from '../protocol/index.ts'
 import { acquireFolderLock } from './folder-lock.ts'
 import type { FolderLock } from './folder-lock.ts'
-import { errorCode, requirePrivate, storageError, writePrivateFile } from './private-file.ts'
+import { errorCode, requirePrivate, storageError, unusable, writePrivateFile } from './private-file.ts'
 
 export interface DataPaths {
   readonly root: string
@@ -87,7 +87,7 @@ export async function readToken(root: string): Promise<string | undefined> {
     return token
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
-    throw error
+    throw isMeshError(error) ? error : unusable(error, path)
   }
 }
 
@@ -99,10 +99,22 @@ async function createToken(path: string): Promise<string> {
 
 async function makePrivateFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    await makeFolder(path)
     const facts = await stat(path)
     if (process.platform !== 'win32' && (facts.mode & 0o077) !== 0) await chmod(path, 0o700)
   } catch (error) {
     throw storageError(error, path)
+  }
+}
+
+/** Not mkdir's `recursive`: below a folder that can't hold any, such as /proc, that tries again for ever. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (errorCode(error) !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await mkdir(path, { mode: 0o700 })
   }
 }

@@ -1,6 +1,7 @@
 // The one place where an error code becomes an HTTP status and an exit code.
 import { MeshError, isMeshError } from '../protocol/index.ts'
 import type { Blame, MeshErrorCode } from '../protocol/index.ts'
+import { systemError } from './private-file.ts'
 
 interface Mapping {
   readonly status: number
@@ -48,17 +49,25 @@ export interface ErrorBody {
   readonly details: Readonly<Record<string, unknown>>
 }
 
+/** Itself if it is a refusal already; what the system refused becomes one; undefined for a bug. */
+export function refusalOf(error: unknown): MeshError | undefined {
+  return isMeshError(error) ? error : systemError(error)
+}
+
 export function httpStatus(error: unknown): number {
-  return isMeshError(error) ? mapping(error.code).status : 500
+  const refusal = refusalOf(error)
+  return refusal === undefined ? 500 : mapping(refusal.code).status
 }
 
 export function exitCode(error: unknown): number {
-  return isMeshError(error) ? mapping(error.code).exit : 1
+  const refusal = refusalOf(error)
+  return refusal === undefined ? 1 : mapping(refusal.code).exit
 }
 
 /** What callers are told. A bug shows its message but no stack: that goes to the node's own log. */
 export function errorBody(error: unknown): ErrorBody {
-  if (isMeshError(error)) return { code: error.code, message: error.message, details: error.details }
+  const refusal = refusalOf(error)
+  if (refusal !== undefined) return { code: refusal.code, message: refusal.message, details: refusal.details }
   const message = error instanceof Error ? error.message : String(error)
   return { code: 'internal', message: `This is a bug in lora-mesh: ${message}`, details: {} }
 }

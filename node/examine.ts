@@ -1,5 +1,6 @@
 // What `doctor` looks at: everything that commonly keeps a node from working, each with what to do about it.
 import { stat, statfs } from 'node:fs/promises'
+import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
 import { readVersion } from './version.ts'
 
@@ -18,7 +19,7 @@ export async function examineNode(node: Node, signal: AbortSignal): Promise<read
     nodeVersion(),
     await dataFolder(node),
     await disk(node),
-    bases(node),
+    await bases(node),
     releases(node),
     communities(node),
     pending(node),
@@ -53,10 +54,17 @@ async function disk({ options: { paths } }: Node): Promise<Finding> {
     : { check: 'disk', state: 'ok', detail }
 }
 
-function bases(node: Node): Finding {
+async function bases(node: Node): Promise<Finding> {
   const current = node.bases.current()
   if (current === undefined)
     return { check: 'base', state: 'warning', detail: 'None yet: `lora-mesh base add MODEL.gguf`.' }
+  if (!(await isSameFile(current))) {
+    return {
+      check: 'base',
+      state: 'warning',
+      detail: `${current.path} is gone or was changed: add the base again with \`lora-mesh base add FILE\`.`,
+    }
+  }
   return {
     check: 'base',
     state: 'ok',
@@ -64,8 +72,16 @@ function bases(node: Node): Finding {
   }
 }
 
+/** By its size alone: reading gigabytes is what a request does before it uses them. */
+async function isSameFile({ path, bytes }: KnownBase): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.size === bytes
+}
+
 function releases(node: Node): Finding {
   const known = node.registry.catalogue({ anyPublisher: true }).length
+  const broken = node.releases.leftOut().length
+  if (broken > 0)
+    return { check: 'releases', state: 'warning', detail: `${broken} damaged: \`lora-mesh verify\` says which.` }
   return { check: 'releases', state: 'ok', detail: `${known} known, ${node.releases.list().length} held` }
 }
 

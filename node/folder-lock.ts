@@ -7,9 +7,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
 import { z } from 'zod'
 import { MeshError } from '../protocol/index.ts'
-import { storageError, writePrivateFile } from './private-file.ts'
+import { sqliteCode, storageError, writePrivateFile } from './private-file.ts'
 
 const SQLITE_BUSY = 5
+const SQLITE_NOTADB = 26
 const NAMELESS_HOLDER_MS = 2_000
 const POLL_MS = 20
 
@@ -88,7 +89,9 @@ function lockFile(root: string): DatabaseSync | 'busy' {
     return database
   } catch (error) {
     database?.close()
-    if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) return 'busy'
+    if (sqliteCode(error) === SQLITE_BUSY) return 'busy'
+    if (sqliteCode(error) === SQLITE_NOTADB)
+      throw new MeshError('bad-config', `${path} is damaged: delete it, it holds nothing.`, { path }, { cause: error })
     throw storageError(error, path)
   }
 }

@@ -31,8 +31,10 @@ export interface PointerParts {
   readonly clock: () => number
 }
 
+type PointerPort = Pick<Swarm, 'putPointer'>
+
 /** Puts everything now, after every own release, and hourly. */
-export function keepPointers(parts: PointerParts, swarm: Swarm): AsyncDisposable {
+export function keepPointers(parts: PointerParts, swarm: PointerPort): AsyncDisposable {
   const stopped = new AbortController()
   let cancel = (): void => {}
   let running: Promise<void> | undefined
@@ -66,7 +68,7 @@ export function keepPointers(parts: PointerParts, swarm: Swarm): AsyncDisposable
 }
 
 /** Whether every put reached some node. */
-async function putAll(parts: PointerParts, swarm: Swarm, signal: AbortSignal): Promise<boolean> {
+async function putAll(parts: PointerParts, swarm: PointerPort, signal: AbortSignal): Promise<boolean> {
   let reached = true
   for (const item of [parts.keys.devicesItem, ...ownItems(parts), ...heldItems(parts)]) {
     try {

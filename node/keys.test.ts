@@ -3,7 +3,7 @@ import { chmod, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createRecord, encodeBody, noPrevious, readDevicesItem, verifyRecord } from '../protocol/index.ts'
-import { createKeys, hasKeys, loadKeys, readIdentity } from './keys.ts'
+import { createKeys, hasKeys, loadKeys, passphraseFrom, readIdentity } from './keys.ts'
 import { openSecret, saltBytes, sealSecret } from './sealed-secret.ts'
 import { temporaryFolder } from './testing/temporary-folder.ts'
 
@@ -94,4 +94,30 @@ test('a changed byte anywhere in a sealed secret is noticed', () => {
     )
   }
   expect(() => openSecret(sealed.slice(0, -2), 'p', 'x')).toThrow(expect.objectContaining({ code: 'bad-config' }))
+})
+
+test('key files that are there without identity.json are completed, never replaced', async () => {
+  await using folder = await temporaryFolder()
+  const maker = { clock, random, passphrase: 'correct horse', cost: cheap }
+  const identity = await createKeys(folder.path, maker)
+  const { author } = await loadKeys(folder.path, 'correct horse')
+  await rm(join(folder.path, 'identity.json'))
+  await expect(createKeys(folder.path, { clock, random, cost: cheap })).rejects.toMatchObject({
+    code: 'bad-passphrase',
+  })
+  expect(await createKeys(folder.path, maker)).toBe(identity)
+  expect((await loadKeys(folder.path, 'correct horse')).author).toEqual(author)
+})
+
+test('a root key that can not be read is not replaced either', async () => {
+  await using folder = await temporaryFolder()
+  await writeFile(join(folder.path, 'root'), '')
+  await expect(createKeys(folder.path, { clock, random })).rejects.toMatchObject({ code: 'bad-config' })
+  expect(await readFile(join(folder.path, 'root'), 'utf8')).toBe('')
+})
+
+test('an empty passphrase is none', () => {
+  expect(passphraseFrom({ LORA_MESH_PASSPHRASE: '' })).toBeUndefined()
+  expect(passphraseFrom({})).toBeUndefined()
+  expect(passphraseFrom({ LORA_MESH_PASSPHRASE: ' ' })).toBe(' ')
 })

@@ -15,7 +15,7 @@ import {
   verifyDeviceCertificate,
 } from '../protocol/index.ts'
 import type { Author, MutableItem } from '../protocol/index.ts'
-import { errorCode, requirePrivate, writePrivateFile } from './private-file.ts'
+import { errorCode, requirePrivate, unusable, writePrivateFile } from './private-file.ts'
 import { defaultCost, openSecret, saltBytes, sealSecret } from './sealed-secret.ts'
 import type { StretchCost } from './sealed-secret.ts'
 
@@ -42,19 +42,26 @@ const identitySchema = z.strictObject({
   devices: z.strictObject({ seq: z.int(), value: z.string(), salt: z.string(), signature: z.string() }),
 })
 
+/** $LORA_MESH_PASSPHRASE; an empty one is none: it would protect nothing and be asked for ever after. */
+export function passphraseFrom(environment: Readonly<Record<string, string | undefined>>): string | undefined {
+  const given = environment['LORA_MESH_PASSPHRASE']
+  return given === '' ? undefined : given
+}
+
 /** Whether `init` has been run in this key folder. */
 export async function hasKeys(folder: string): Promise<boolean> {
   return (await readIfPresent(identityPath(folder))) !== undefined
 }
 
-/** Makes the keys of a new identity. Throws `already-exists` rather than overwrite one. */
+/** Makes the keys of a new identity, or completes one whose root key is there. Throws `already-exists` rather than overwrite one. */
 export async function createKeys(folder: string, maker: KeyMaker): Promise<string> {
   if ((await readIfPresent(rootPath(folder))) !== undefined && (await hasKeys(folder))) {
     throw new MeshError('already-exists', `${folder} already holds an identity.`, { path: folder })
   }
   const now = maker.clock()
-  const rootSeed = maker.random(SEED_BYTES)
-  const deviceSeed = maker.random(SEED_BYTES)
+  // Keys without identity.json: `init` was cut off, or the file was lost. Whoever made new ones would be somebody else.
+  const rootSeed = (await storedSeed(rootPath(folder), maker)) ?? maker.random(SEED_BYTES)
+  const deviceSeed = (await storedSeed(devicePath(folder), maker)) ?? maker.random(SEED_BYTES)
   const root = keyPairFromSeed(rootSeed)
   const certificate = issueDeviceCertificate(root, keyPairFromSeed(deviceSeed).publicKey, now)
   const item = signDevicesItem([certificate], Math.floor(now / 1_000), root)
@@ -69,6 +76,11 @@ export async function createKeys(folder: string, maker: KeyMaker): Promise<strin
   // Last: its presence says that the key files are complete.
   await writePrivateFile(identityPath(folder), JSON.stringify({ format: 1, certificate: toHex(certificate), devices }))
   return identityToText(root.publicKey)
+}
+
+async function storedSeed(path: string, { passphrase }: KeyMaker): Promise<Uint8Array | undefined> {
+  const text = await readIfPresent(path)
+  return text === undefined ? undefined : openSecret(text, passphrase, path)
 }
 
 /** The identity alone, which no passphrase guards. Throws `not-initialised`. */
@@ -125,7 +137,7 @@ async function readIfPresent(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8')
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
-    throw error
+    throw unusable(error, path)
   }
 }
 

@@ -22,12 +22,28 @@ export interface PersonaStore {
 
 const SUFFIX = '.lock.json'
 
-export function personaStore(folder: string): PersonaStore {
+/** What is damaged is left out of lists, and told. */
+export function personaStore(folder: string, tell: (line: string) => void): PersonaStore {
   const pathOf = (id: string): string => join(folder, id + SUFFIX)
-  const load = async (id: string): Promise<Persona> => ({
-    id,
-    lockfile: parseLockfile(await readFile(pathOf(id), 'utf8')),
-  })
+  const load = async (id: string): Promise<Persona> => {
+    const text = await readFile(pathOf(id), 'utf8')
+    try {
+      const lockfile = parseLockfile(text)
+      if (personaIdOf(lockfile) === id) return { id, lockfile }
+    } catch (cause) {
+      throw damaged(id, pathOf(id), cause)
+    }
+    throw damaged(id, pathOf(id), undefined)
+  }
+  /** One damaged file must not hide the others. */
+  const loadAll = async (): Promise<Persona[]> => {
+    const loaded = await Promise.allSettled((await newestFirst(folder)).map(load))
+    return loaded.flatMap((one) => {
+      if (one.status === 'fulfilled') return [one.value]
+      tell(one.reason instanceof Error ? one.reason.message : String(one.reason))
+      return []
+    })
+  }
   return {
     async save(lockfile) {
       const id = personaIdOf(lockfile)
@@ -36,15 +52,19 @@ export function personaStore(folder: string): PersonaStore {
       return { id, lockfile }
     },
     async get(name) {
-      const ids = await newestFirst(folder)
-      const found = name === undefined ? ids.slice(0, 1) : ids.filter((id) => id.startsWith(name))
+      if (name === undefined) {
+        const [newest] = await loadAll()
+        if (newest === undefined) throw missing(name)
+        return newest
+      }
+      const found = (await newestFirst(folder)).filter((id) => id.startsWith(name))
       const [id] = found
       if (id === undefined) throw missing(name)
       if (found.length > 1)
         throw new MeshError('bad-input', `Several personas begin with ${name}: write more of the id.`, { ids: found })
       return load(id)
     },
-    list: async () => Promise.all((await newestFirst(folder)).map(load)),
+    list: loadAll,
   }
 }
 
@@ -63,6 +83,15 @@ async function modifiedMs(path: string): Promise<number> {
     if (errorCode(error) === 'ENOENT') return 0
     throw error
   }
+}
+
+function damaged(id: string, path: string, cause: unknown): MeshError {
+  return new MeshError(
+    'bad-config',
+    `The persona ${id} is damaged: delete ${path} and make the request again.`,
+    { path },
+    { cause },
+  )
 }
 
 function missing(name: string | undefined): MeshError {

@@ -1,11 +1,22 @@
 // Training output -> a signed, probed release that this node announces and seeds.
-import { copyFile, mkdtemp, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { z } from 'zod'
 import { makeProbe } from '../assembler/index.ts'
 import type { Probe } from '../assembler/index.ts'
 import { convertPeft, openFileSource, sha256File, validateAdapter } from '../model-files/index.ts'
 import type { AdapterInfo } from '../model-files/index.ts'
-import { MeshError, encodeManifest, fromHex, identityToText, signManifest, toHex } from '../protocol/index.ts'
+import {
+  MeshError,
+  checkAs,
+  encodeManifest,
+  fromHex,
+  identityToText,
+  limits,
+  manifestSchema,
+  signManifest,
+  toHex,
+} from '../protocol/index.ts'
 import type { Manifest } from '../protocol/index.ts'
 import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
@@ -13,6 +24,8 @@ import { errorCode, moveSynced } from './private-file.ts'
 import { rememberProbed } from './probe-releases.ts'
 import { torrentOfRelease } from './release-pieces.ts'
 import type { HeldRelease } from './release-store.ts'
+
+const STAGING_PREFIX = 'publish-'
 
 export interface PublishWish {
   /** A PEFT folder as training leaves it, or a LoRA GGUF. */
@@ -63,15 +76,16 @@ export async function publishRelease(
       { bases: [] },
     )
   }
+  const facts = checkedFacts(wish)
   requireNewVersion(node, wish, base)
-  const folder = await mkdtemp(join(node.options.paths.staging, 'publish-'))
+  const folder = await mkdtemp(join(node.options.paths.staging, STAGING_PREFIX))
   try {
     const staged = await stage(node, wish, base, folder, signal, onStep)
     onStep('probe')
     const engineFile = { path: staged.path, sha256: staged.sha256, scale: wish.scale }
     const probe = await makeProbe(node.engine, { path: base.path, sha256: base.file }, engineFile, { signal })
     onStep('sign')
-    const signed = signManifest(manifestOf(node, wish, base, staged, probe), node.options.keys.author)
+    const signed = signManifest(manifestOf(node, facts, wish.scale, base, staged, probe), node.options.keys.author)
     const torrent = await torrentOfRelease(signed.sealed, staged.path, signal)
     await moveSynced(staged.path, node.releases.adapterPath(staged.sha256))
     const held = await node.releases.keep(signed, torrent.metainfo)
@@ -124,7 +138,7 @@ async function stage(
   const baseInfo = await node.bases.info(base, signal)
   const path = join(folder, 'adapter.gguf')
   onStep('convert')
-  if (await isFolder(wish.path)) await convertPeft({ dir: wish.path, base: baseInfo, out: path, signal })
+  if ((await kindOf(wish.path)) === 'folder') await convertPeft({ dir: wish.path, base: baseInfo, out: path, signal })
   else await copyFile(wish.path, path)
   onStep('check')
   using source = openFileSource(path)
@@ -132,19 +146,51 @@ async function stage(
   return { info, path, sha256: toHex(await sha256File(path, { signal })) }
 }
 
+const factsSchema = manifestSchema.pick({
+  name: true,
+  version: true,
+  summary: true,
+  capabilities: true,
+  tags: true,
+  licence: true,
+})
+type ReleaseFacts = z.infer<typeof factsSchema>
+
+/** What the publisher says of it. Throws `bad-input`: before the adapter is measured, which takes minutes for a large base. */
+function checkedFacts({ name, version, summary, capabilities, tags, licence }: PublishWish): ReleaseFacts {
+  return checkAs(
+    'release',
+    factsSchema,
+    {
+      name,
+      version,
+      summary,
+      capabilities: capabilities.length > 0 ? [...capabilities] : [{ name, description: summary }],
+      tags: [...new Set(tags)].toSorted(),
+      licence,
+    },
+    'bad-input',
+  )
+}
+
+/** From nothing to twice as strong as its publisher means it, where the format allows that. */
+function scaleRange(scale: number): [number, number] {
+  const most = limits.scaleMaxMillionths
+  return scale < 0 ? [Math.max(2 * scale, -most), 0] : [0, Math.min(2 * scale, most)]
+}
+
 function manifestOf(
   node: Node,
-  wish: PublishWish,
+  facts: ReleaseFacts,
+  wishedScale: number,
   base: KnownBase,
   { info, sha256 }: StagedAdapter,
   probe: Probe,
 ): Manifest {
-  const { name, version, summary, licence, capabilities, tags } = wish
-  const scale = Math.round(wish.scale * 1e6)
+  const scale = Math.round(wishedScale * 1e6)
   const manifest: Manifest = {
+    ...facts,
     schema: 1,
-    name,
-    version,
     publisher: node.options.keys.author.identity,
     base: {
       id: fromHex(base.id),
@@ -152,10 +198,6 @@ function manifestOf(
       label: base.label,
       evaluatedOn: [fromHex(base.file)],
     },
-    summary,
-    capabilities: capabilities.length > 0 ? [...capabilities] : [{ name, description: summary }],
-    tags: [...new Set(tags)].toSorted(),
-    licence,
     requires: [],
     adapter: {
       bytes: info.bytes,
@@ -165,7 +207,7 @@ function manifestOf(
       targets: [...info.targets],
       dtype: info.dtype,
     },
-    use: { scale, scaleRange: [Math.min(0, scale), Math.max(scale, 2 * scale)] },
+    use: { scale, scaleRange: scaleRange(scale) },
     probe,
     evaluations: [],
     lineage: { method: 'trained', parents: [] },
@@ -197,12 +239,21 @@ function announce(node: Node, { id, signed, infohash }: HeldRelease, base: Known
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory()
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT')
-      throw new MeshError('not-found', `There is no file or folder ${path}.`, { path }, { cause: error })
-    throw error
-  }
+/** Anything else would be waited for, such as a pipe, or have no end, such as a device. */
+async function kindOf(path: string): Promise<'file' | 'folder'> {
+  const facts = await stat(path).catch((cause: unknown) => {
+    if (errorCode(cause) !== 'ENOENT') throw cause
+    throw new MeshError('not-found', `There is no file or folder ${path}.`, { path }, { cause })
+  })
+  if (facts.isDirectory()) return 'folder'
+  if (facts.isFile()) return 'file'
+  throw new MeshError('bad-input', `${path} is neither a file nor a folder: give a PEFT folder or a LoRA GGUF.`, {
+    path,
+  })
+}
+
+/** What publications that were killed left behind. Call it while nothing is being published. */
+export async function removeLeftPublications(staging: string): Promise<void> {
+  const left = (await readdir(staging)).filter((name) => name.startsWith(STAGING_PREFIX))
+  for (const name of left) await rm(join(staging, name), { recursive: true, force: true })
 }

@@ -3,8 +3,9 @@
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MeshError, bytesEqual, openManifest, readReleaseTorrent, toHex } from '../protocol/index.ts'
-import type { SignedManifest } from '../protocol/index.ts'
+import type { MeshErrorCode, SignedManifest } from '../protocol/index.ts'
 import type { DataPaths } from './data-folder.ts'
+import { refusalOf } from './error-mapping.ts'
 import { errorCode, writePrivateFile } from './private-file.ts'
 
 export interface HeldRelease {
@@ -17,8 +18,18 @@ export interface HeldRelease {
   readonly paths: { readonly manifest: string; readonly adapter: string }
 }
 
+/** A release that lies here and is of no use. */
+export interface LeftOutRelease {
+  /** The name of its folder; 64 hex digits unless somebody else made it. */
+  readonly id: string
+  readonly code: MeshErrorCode
+  readonly message: string
+}
+
 export interface ReleaseStore {
   list(): readonly HeldRelease[]
+  /** What was damaged when the store was opened, and was not kept again since. */
+  leftOut(): readonly LeftOutRelease[]
   ids(): ReadonlySet<string>
   get(id: string): HeldRelease | undefined
   /** Where an adapter with this SHA-256 (hex) lies or is to be put. */
@@ -33,16 +44,20 @@ const METAINFO = 'metainfo'
 /** Leaves out, and tells, whatever is damaged: one broken folder must not keep a node from starting. */
 export async function openReleaseStore(paths: DataPaths, tell: (line: string) => void): Promise<ReleaseStore> {
   const held = new Map<string, HeldRelease>()
+  const leftOut = new Map<string, LeftOutRelease>()
   const adapterPath = (sha256: string): string => join(paths.objects, `${sha256}.gguf`)
   for (const id of await readdir(paths.releases)) {
     const release = await load(join(paths.releases, id), id, adapterPath).catch((error: unknown) => {
-      tell(`The release ${id.slice(0, 12)} is left out: ${error instanceof Error ? error.message : String(error)}`)
+      const { code, message } = refusalOf(error) ?? brokenRelease(id, error)
+      leftOut.set(id, { id, code, message })
+      tell(`The release ${id.slice(0, 12)} is left out: ${message}`)
       return undefined
     })
     if (release !== undefined) held.set(id, release)
   }
   return {
     list: () => [...held.values()],
+    leftOut: () => [...leftOut.values()],
     ids: () => new Set(held.keys()),
     get: (id) => held.get(id),
     adapterPath,
@@ -56,6 +71,7 @@ export async function openReleaseStore(paths: DataPaths, tell: (line: string) =>
       const release = await load(folder, id, adapterPath)
       if (release === undefined) throw new Error('a release that was just written is there')
       held.set(id, release)
+      leftOut.delete(id)
       return release
     },
   }
@@ -79,7 +95,15 @@ async function load(
   const metainfo = new Uint8Array(await readFile(join(folder, METAINFO)))
   const torrent = readReleaseTorrent(metainfo)
   const adapter = adapterPath(toHex(signed.manifest.adapter.sha256))
-  const { size } = await stat(adapter)
+  const { size } = await stat(adapter).catch((cause: unknown) => {
+    if (errorCode(cause) !== 'ENOENT') throw cause
+    throw new MeshError(
+      'not-found',
+      'its adapter file is gone: get it again with `lora-mesh seed NAME`.',
+      { release: id },
+      { cause },
+    )
+  })
   const fits = torrent.layout.manifestBytes === sealed.length && torrent.layout.adapterBytes === size
   if (
     toHex(signed.releaseId) !== id ||
@@ -87,9 +111,15 @@ async function load(
     size !== signed.manifest.adapter.bytes ||
     !bytesEqual(signed.sealed, sealed)
   ) {
-    throw new MeshError('hash-mismatch', 'its files do not belong together; `lora-mesh verify` tells more.', {
-      release: id,
-    })
+    throw new MeshError(
+      'hash-mismatch',
+      'its files do not belong together: delete its folder, and get it again with `lora-mesh seed NAME`.',
+      { release: id },
+    )
   }
   return { id, signed, infohash: torrent.infohash, metainfo, paths: { manifest, adapter } }
+}
+
+function brokenRelease(id: string, error: unknown): MeshError {
+  return new MeshError('hash-mismatch', String(error), { release: id }, { cause: error })
 }

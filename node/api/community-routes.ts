@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Node } from '../create-node.ts'
 import { route } from '../http/index.ts'
 import type { Route } from '../http/index.ts'
-import { identityFromText, identityToText, limits, toHex } from '../../protocol/index.ts'
+import { MeshError, identityFromText, identityToText, limits, toHex } from '../../protocol/index.ts'
 import type { CommunityView } from '../../registry/index.ts'
 
 export const communityRoutes: readonly Route<Node>[] = [
@@ -21,11 +21,11 @@ export const communityRoutes: readonly Route<Node>[] = [
     summary: 'Found a community',
     kind: 'query',
     input: z.strictObject({
-      name: z.string().min(1).max(limits.nameMaxChars),
+      name: z.string().trim().min(1).max(limits.nameMaxChars),
       members: z.array(z.string().max(64)).max(limits.membersMax).default([]),
     }),
     async handle({ name, members }, node: Node) {
-      const founding = { name, members: members.map((text) => ({ identity: identityFromText(text) })) }
+      const founding = { name, members: members.map((text) => ({ identity: identityOf(text) })) }
       return { community: answer(node.registry.createCommunity(founding)) }
     },
   }),
@@ -38,6 +38,19 @@ export const communityRoutes: readonly Route<Node>[] = [
     handle: async ({ link }, node: Node) => ({ community: answer(node.registry.followCommunity(link)) }),
   }),
 ]
+
+function identityOf(text: string): Uint8Array {
+  try {
+    return identityFromText(text)
+  } catch (cause) {
+    throw new MeshError(
+      'bad-input',
+      `"${text}" is not an identity: it has 52 characters, a-z and 2-7, and \`lora-mesh init\` prints it to its owner.`,
+      {},
+      { cause },
+    )
+  }
+}
 
 function answer(view: CommunityView): object {
   const { id, link, state } = view

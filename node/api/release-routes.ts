@@ -10,6 +10,8 @@ import type { Persona } from '../persona-store.ts'
 import { planAnswer, planOnOwnBases } from '../plan-request.ts'
 import { publishRelease } from '../publish-release.ts'
 
+/** Room for a text that is far too long: then the answer is how long it may be. */
+export const requestBodyMaxBytes = 1024 * 1024
 const text = z.string().min(1).max(requestMaxChars)
 const personaName = z.string().min(1).max(64).optional()
 
@@ -34,6 +36,7 @@ export const releaseRoutes: readonly Route<Node>[] = [
     path: '/v1/plan',
     summary: 'Plan a request without fetching anything',
     kind: 'query',
+    maxBodyBytes: requestBodyMaxBytes,
     input: z.strictObject({ text, anyPublisher: z.boolean().default(false) }),
     async handle({ text, anyPublisher }, node: Node, { signal }) {
       const planned = await planOnOwnBases(node, { text, anyPublisher, signal })
@@ -49,7 +52,7 @@ export const releaseRoutes: readonly Route<Node>[] = [
       path: z.string().min(1).max(4_096),
       name: z.string().max(limits.nameMaxChars),
       version: z.string().max(limits.versionMaxChars),
-      summary: z.string().max(limits.summaryMaxChars),
+      summary: z.string().trim().min(1).max(limits.summaryMaxChars),
       licence: z.string().max(limits.licenceMaxChars),
       capabilities: z
         .array(z.strictObject({ name: z.string(), description: z.string().max(limits.descriptionMaxChars) }))

@@ -5,6 +5,7 @@ import type { Node } from '../create-node.ts'
 import { route } from '../http/index.ts'
 import type { Route } from '../http/index.ts'
 import { requestPersona } from '../request-persona.ts'
+import { requestBodyMaxBytes } from './release-routes.ts'
 
 const DAY_MS = 24 * 3_600_000
 
@@ -14,6 +15,7 @@ export const requestRoutes: readonly Route<Node>[] = [
     path: '/v1/requests',
     summary: 'Description in, persona out: plan, fetch, verify, assemble',
     kind: 'operation',
+    maxBodyBytes: requestBodyMaxBytes,
     input: z.strictObject({
       text: z.string().min(1).max(requestMaxChars),
       anyPublisher: z.boolean().default(false),

@@ -15,8 +15,7 @@ export interface ChatOptions {
   readonly client: HttpClient
   readonly terminal: Terminal
   readonly signal: AbortSignal
-  /** Absent: the persona made last. */
-  readonly persona?: string | undefined
+  readonly persona: string
   /** What is said first if nobody says anything. */
   readonly opening?: string | undefined
   readonly maxTokens?: number | undefined
@@ -44,7 +43,7 @@ async function say(
   messages.push({ role: 'user', content })
   const wish = {
     messages,
-    ...(persona === undefined ? {} : { persona }),
+    persona,
     ...(maxTokens === undefined ? {} : { maxTokens }),
   }
   const answer = await client.call('POST', '/v1/chat', wish, {

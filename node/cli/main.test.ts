@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -12,6 +12,8 @@ import { runCommand } from '../../testing/local-mesh.ts'
 import { temporaryFolder } from '../testing/temporary-folder.ts'
 import { commands } from './command-table.ts'
 import { commandHelp } from './help.ts'
+
+const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 
 test('every command has a summary, a usage line, described options and examples that name it', () => {
   for (const command of commands) {
@@ -116,8 +118,58 @@ test('a reader that goes away ends the node without a complaint', async () => {
   expect(complaint).not.toMatch(/EPIPE|\bat \S+:\d+/)
 })
 
+test('wrong flags of up are wrong usage, whatever the data folder is like', async () => {
+  await using folder = await temporaryFolder()
+  for (const flags of [
+    ['--port', '-1'],
+    ['--port', '65536'],
+    ['--bootstrap-dht', 'nowhere'],
+    ['--upload-limit', '1e9'],
+  ])
+    expect((await runCommand(['up', ...flags, '--data', folder.path, '--json'])).code).toBe(64)
+})
+
+test('chat says at once that there is no persona, before anything is typed', async () => {
+  await using folder = await temporaryFolder()
+  await runCommand(['init', '--data', folder.path])
+  expect(await runCommand(['chat', '--data', folder.path, '--json'])).toMatchObject({
+    code: 1,
+    json: { error: { code: 'not-found', message: expect.stringContaining('lora-mesh request') } },
+  })
+})
+
+test('commands at once without a daemon wait for each other', async () => {
+  await using folder = await temporaryFolder()
+  await runCommand(['init', '--data', folder.path])
+  const words = [['ls'], ['jobs'], ['community', 'create', 'kitchen'], ['base', 'list'], ['verify'], ['peers']]
+  const results = await Promise.all(words.map((word) => runCommand([...word, '--data', folder.path, '--json'])))
+  expect(results.map(({ code, json }) => [code, json?.['error']])).toEqual(words.map(() => [0, undefined]))
+  const { json } = await runCommand(['community', 'list', '--data', folder.path, '--json'])
+  expect(json).toMatchObject({ communities: [{ name: 'kitchen' }] })
+}, 120_000)
+
+test('a request without a subject is told so', async () => {
+  const { code, json } = await runCommand(['request', '  ', '--json'])
+  expect({ code, json }).toMatchObject({ code: 64, json: { error: { code: 'usage' } } })
+})
+
+test.skipIf(!existsSync('/dev/full'))('a result that could not be written is not called done', async () => {
+  const full = openSync('/dev/full', 'w')
+  try {
+    const child = spawn(process.execPath, [main, '--help'], { stdio: ['ignore', full, 'pipe'] })
+    const closed = once(child, 'close')
+    let complaint = ''
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (complaint += text))
+    expect(await closed).toEqual([1, null])
+    expect(complaint).toBe(
+      'lora-mesh: The disk is full, standard output was not written: free some space, then try again.\n',
+    )
+  } finally {
+    closeSync(full)
+  }
+})
+
 function up(data: string): ChildProcessByStdio<null, Readable, Readable> {
-  const main = fileURLToPath(new URL('./main.ts', import.meta.url))
   return spawn(process.execPath, [main, 'up', '--json', '--port', '0', '--data', data], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -1,8 +1,9 @@
 // Entry point of the command line: words in, exit code out. What each command does stands in commands/.
-import { MeshError, isMeshError } from '../../protocol/index.ts'
+import { MeshError } from '../../protocol/index.ts'
 import { chooseDataRoot } from '../data-folder.ts'
-import { errorBody, exitCode } from '../error-mapping.ts'
+import { errorBody, exitCode, refusalOf } from '../error-mapping.ts'
 import { jsonText } from '../json-text.ts'
+import { storageError } from '../private-file.ts'
 import { readVersion } from '../version.ts'
 import { commandGroups, commands } from './command-table.ts'
 import type { Connection } from './connect.ts'
@@ -23,7 +24,11 @@ async function main(words: readonly string[]): Promise<number> {
   const stop = stopOnSignals()
   const code = await runWords(words, terminal, stop)
   await terminal.flush()
-  return code
+  const lost = stop.outputError()
+  if (lost === undefined) return code
+  terminal.say(`lora-mesh: ${lost.message}`)
+  await terminal.flush()
+  return exitCode(lost)
 }
 
 async function runWords(words: readonly string[], terminal: Terminal, stop: Stop): Promise<number> {
@@ -49,11 +54,11 @@ async function runCall(call: ParsedCall, terminal: Terminal, signal: AbortSignal
   let connection: Promise<Connection> | undefined
   const connect = async (): Promise<Connection> => {
     // Loaded only now: help, versions and commands on files start in half the time without the parts of a node.
-    const { connectNode } = await import('./connect.ts')
+    const [{ connectNode }, { passphraseFrom }] = await Promise.all([import('./connect.ts'), import('../keys.ts')])
     return connectNode({
       root: dataRoot,
       command: call.command.name,
-      passphrase: process.env['LORA_MESH_PASSPHRASE'],
+      passphrase: passphraseFrom(process.env),
       signal,
       clock: Date.now,
       log: terminal.say,
@@ -87,19 +92,22 @@ function report(error: unknown, terminal: Terminal): void {
   terminal.progress.clear()
   if (terminal.json) terminal.print(jsonText({ error: errorBody(error) }))
   else terminal.say(`lora-mesh: ${errorBody(error).message}`)
-  if (!isMeshError(error) && error instanceof Error) terminal.say(error.stack ?? '')
+  if (refusalOf(error) === undefined && error instanceof Error) terminal.say(error.stack ?? '')
 }
 
 interface Stop {
   readonly signal: AbortSignal
   /** For a command that was ended by a signal rather than by itself. */
   exitCode(): number
+  /** Why what was printed did not arrive, if it did not and somebody wanted it. */
+  outputError(): MeshError | undefined
 }
 
 /** The first signal asks everything to stop and clean up, the second ends the process at once. */
 function stopOnSignals(): Stop {
   const controller = new AbortController()
   let code = 130
+  let outputError: MeshError | undefined
   const stop = (exit: number): void => {
     if (controller.signal.aborted) process.exit(exit)
     code = exit
@@ -107,15 +115,19 @@ function stopOnSignals(): Stop {
   }
   for (const [name, exit] of Object.entries(SIGNAL_EXIT)) process.on(name, () => stop(exit))
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') {
+      outputError ??= storageError(error, 'standard output')
+      controller.abort(outputError)
+      return
+    }
     // Whoever read our output is gone (`lora-mesh ls | head -1`): nothing more to say, and nothing to say it to.
-    if (error.code !== 'EPIPE') throw error
     code = BROKEN_PIPE_EXIT
     controller.abort(new MeshError('aborted', 'Nobody reads the output any more.'))
   })
   process.stderr.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
   })
-  return { signal: controller.signal, exitCode: () => code }
+  return { signal: controller.signal, exitCode: () => code, outputError: () => outputError }
 }
 
 process.exit(await main(process.argv.slice(2)))

@@ -114,3 +114,23 @@ test('no words make the parser fail with anything but a usage error', () => {
     }),
   )
 })
+
+test('a blank argument or value is none at all', () => {
+  for (const line of [
+    ['base', 'add', ''],
+    ['base', 'add', '  '],
+  ])
+    expect(() => parseCommandLine(line, table)).toThrow('An argument of `lora-mesh base add` is empty')
+  expect(() => parseCommandLine(['base', 'add', 'x', '--label', ' '], table)).toThrow('--label needs a value')
+})
+
+test('help for the first of two words is the overall help', () => {
+  for (const line of ['base --help', 'base -h', 'help base'])
+    expect(parseCommandLine(line.split(' '), table)).toEqual({ command: undefined, show: 'help' })
+  expect(parseCommandLine(['help', 'base', 'add'], table)).toMatchObject({ command: { name: 'base add' }, help: true })
+})
+
+test('options before the command, or instead of its second word, are said to be in the wrong place', () => {
+  expect(usageOf('--json ls')).toBe('"--json" stands before the command: write lora-mesh COMMAND [OPTIONS].')
+  expect(usageOf('base --json')).toBe('"base" is not a command. There are lora-mesh base add.')
+})

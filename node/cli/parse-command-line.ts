@@ -21,6 +21,9 @@ export function parseCommandLine(words: readonly string[], commands: readonly Co
   const first = words[0]
   if (first === undefined || first === 'help' || first === '--help' || first === '-h') return parseHelp(words, commands)
   if (first === '--version' || first === '-v') return { command: undefined, show: 'version' }
+  if (first.startsWith('-')) throw usage(`"${first}" stands before the command: write lora-mesh COMMAND [OPTIONS].`)
+  if (isGroup(first, commands) && (words[1] === '--help' || words[1] === '-h'))
+    return { command: undefined, show: 'help' }
   const command = findCommand(words, commands)
   return parseCall(command, words.slice(command.name.split(' ').length))
 }
@@ -33,8 +36,14 @@ export function wantsJson(words: readonly string[]): boolean {
 
 function parseHelp(words: readonly string[], commands: readonly Command[]): ParsedLine {
   const asked = words.slice(1).filter((word) => !word.startsWith('-'))
-  if (asked.length === 0) return { command: undefined, show: 'help' }
+  if (asked.length === 0 || (asked.length === 1 && isGroup(asked[0] ?? '', commands)))
+    return { command: undefined, show: 'help' }
   return parseCall(findCommand(asked, commands), ['--help'])
+}
+
+/** Whether commands of two words begin with this one. */
+function isGroup(word: string, commands: readonly Command[]): boolean {
+  return commands.some(({ name }) => name.startsWith(`${word} `))
 }
 
 function findCommand(words: readonly string[], commands: readonly Command[]): Command {
@@ -44,14 +53,16 @@ function findCommand(words: readonly string[], commands: readonly Command[]): Co
   const group = commands.filter((command) => command.name.startsWith(`${words[0]} `))
   if (group.length > 0) {
     const names = group.map((command) => `lora-mesh ${command.name}`).join(', ')
+    const second = words[1]?.startsWith('-') === true ? undefined : words[1]
+    const typed = [words[0], ...(second === undefined ? [] : [second])].join(' ')
     const meant =
-      words[1] === undefined
+      second === undefined
         ? undefined
         : nearest(
-            `${words[0]} ${words[1]}`,
+            typed,
             group.map((c) => c.name),
           )
-    throw usage(`"${words.slice(0, 2).join(' ')}" is not a command. There are ${names}.`, meant && `lora-mesh ${meant}`)
+    throw usage(`"${typed}" is not a command. There are ${names}.`, meant && `lora-mesh ${meant}`)
   }
   const names = commands.map((command) => command.name)
   const meant = nearest(words.slice(0, 2).join(' '), names) ?? nearest(words[0] ?? '', names)
@@ -95,13 +106,16 @@ function checkOption(
       meant && `--${meant}`,
     )
   }
-  if (spec.type === 'string' && (value === undefined || value === ''))
+  if (spec.type === 'string' && (value === undefined || value.trim() === ''))
     throw usage(`${rawName} needs a value: ${rawName} ${spec.value ?? 'VALUE'}.`)
   if (spec.type === 'boolean' && value !== undefined) throw usage(`${rawName} takes no value.`)
 }
 
 function checkPositionals(command: Command, positionals: readonly string[]): void {
   const { minPositionals, maxPositionals, name } = command
+  // A variable that was not set, or nothing to work with.
+  if (positionals.some((word) => word.trim() === ''))
+    throw usage(`An argument of \`lora-mesh ${name}\` is empty: see \`lora-mesh ${name} --help\`.`)
   if (positionals.length < minPositionals) {
     throw usage(`\`lora-mesh ${name}\` needs ${command.positionals}: see \`lora-mesh ${name} --help\`.`)
   }

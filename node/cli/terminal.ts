@@ -13,7 +13,7 @@ export interface Terminal {
   readonly progress: ProgressBar
   /** A line on standard error. */
   say(line: string): void
-  /** Text on standard output as it comes, such as a chat's; on standard error with --json. */
+  /** Text on standard output as it comes, such as a chat's, without control characters; on standard error with --json. */
   stream(text: string): void
   /** A line on standard output. */
   print(line: string): void
@@ -22,6 +22,9 @@ export interface Terminal {
   /** Waits until everything printed has left the process. */
   flush(): Promise<void>
 }
+
+/** All but tab and line feed: what a model says must not move the cursor, name the window or fill the clipboard. */
+const controlCharacters = /[^\P{Cc}\t\n]/gu
 
 type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number }
 type Input = Readable & { readonly isTTY?: boolean }
@@ -45,7 +48,7 @@ export function createTerminal({ input, output, errors, clock }: TerminalStreams
     interactive: input.isTTY === true && errors.isTTY === true,
     progress,
     say: (line) => toErrors(`${line}\n`),
-    stream: (text) => (json ? errors : output).write(text),
+    stream: (text) => (json ? errors : output).write(text.replace(controlCharacters, '')),
     print: (line) => void output.write(`${line}\n`),
     async ask(question, signal) {
       toErrors(question)

@@ -29,11 +29,13 @@ export function httpClient(url: string, token: string): HttpClient {
     url,
     async call(method, path, input, options = {}) {
       try {
-        const response = await send(url, token, method, path, input, options.signal)
+        const response = await send(url, token, method, path, input, options.signal).catch((error: unknown) => {
+          throw brokenOff(error) ? lost(url, error, false) : error
+        })
         return await readAnswer(response, options.onEvent)
       } catch (error) {
         if (options.signal?.aborted) throw abortReason(options.signal)
-        throw brokenOff(error) ? lost(url, error) : error
+        throw brokenOff(error) ? lost(url, error, true) : error
       }
     },
   }
@@ -82,7 +84,7 @@ async function readEvents(response: IncomingMessage, onEvent: CallOptions['onEve
     if (event.type === 'error') throw meshError(errorSchema.parse(event['error']))
     onEvent?.(event)
   }
-  throw lost('the other end of this call', undefined)
+  throw lost('the other end of this call', undefined, true)
 }
 
 /** Not node:readline: its iterator never ends when the connection breaks. */
@@ -103,11 +105,12 @@ function meshError(body: z.infer<typeof errorSchema>): Error {
     : new Error(body.message)
 }
 
-function lost(url: string, cause: unknown): MeshError {
+/** `answered`: whether an answer had begun. */
+function lost(url: string, cause: unknown, answered: boolean): MeshError {
   return new MeshError(
     'not-reachable',
     `The node at ${url} does not answer, or stopped while it worked: try again.`,
-    { url },
+    { url, answered },
     { cause },
   )
 }

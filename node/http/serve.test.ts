@@ -29,6 +29,38 @@ test('a query gets its input from path, query and body, checked, and answers JSO
   })
 })
 
+test('a value out of its bounds is refused for its content, in words; another shape is wrong usage', async () => {
+  await using server = await serving([aQuery('POST', '/v1/things', { text: z.string().min(1).max(5) })])
+  const client = httpClient(server.url, token)
+  const refusalOf = (text: unknown): Promise<unknown> =>
+    client.call('POST', '/v1/things', { text }).catch((error: unknown) => error)
+  expect(await refusalOf('too long')).toMatchObject({
+    code: 'bad-input',
+    message: 'This call is not valid: text: at most 5 characters are taken.',
+  })
+  expect(await refusalOf('')).toMatchObject({
+    code: 'bad-input',
+    message: 'This call is not valid: text: must not be empty.',
+  })
+  expect(await refusalOf(7)).toMatchObject({ code: 'usage' })
+})
+
+test('a node that leaves right after its answer does not cut it off', async () => {
+  const left = Promise.withResolvers<void>()
+  const server = await serving([
+    {
+      ...aQuery('GET', '/v1/large', {}),
+      async handle() {
+        setImmediate(() => void server.drain().then(() => server[Symbol.asyncDispose]().then(left.resolve)))
+        return { text: 'x'.repeat(32_000_000) }
+      },
+    },
+  ])
+  const answer = (await httpClient(server.url, token).call('GET', '/v1/large')) as { text: string }
+  expect(answer.text.length).toBe(32_000_000)
+  await left.promise
+})
+
 test('an operation streams its events and then its result', async () => {
   await using server = await serving([
     anOperation(async ({ emit }) => {

@@ -1,12 +1,14 @@
 // The node's HTTP server: the gate, the routes, and what happens around a handler.
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
 import helmet from 'helmet'
+import type { z } from 'zod'
 import { MeshError, isMeshError } from '../../protocol/index.ts'
-import { errorBody, httpStatus } from '../error-mapping.ts'
+import { errorBody, httpStatus, refusalOf } from '../error-mapping.ts'
 import { jsonText } from '../json-text.ts'
 import { passGate } from './gate.ts'
 import { eventStream } from './event-stream.ts'
@@ -133,22 +135,36 @@ async function answerCall<Node>(
   const run = (context: CallContext): Promise<object> => row.handle(input.data, node, context)
   if (row.kind === 'query') {
     const answer = await run({ signal: call.signal, emit() {} })
+    if (response.destroyed) return
+    // The call is over when its answer has left: a node that stops afterwards must not cut it off.
+    const sent = once(response, 'close')
     response.type('json').send(jsonText(answer))
+    await sent
   } else {
     await eventStream(response, call.signal, run)
   }
 }
 
-function inputError(issues: readonly { path: PropertyKey[]; message: string }[]): MeshError {
-  const problems = issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`)
-  return new MeshError('usage', `This call is not valid: ${problems.join('; ')}.`, { problems })
+/** A value out of its bounds is refused for its content, anything else is wrong usage. */
+function inputError(issues: readonly z.core.$ZodIssue[]): MeshError {
+  const problems = issues.map((issue) => `${issue.path.join('.') || 'input'}: ${problemText(issue)}`)
+  const outOfBounds = issues.every(({ code }) => code === 'too_big' || code === 'too_small')
+  return new MeshError(outOfBounds ? 'bad-input' : 'usage', `This call is not valid: ${problems.join('; ')}.`, {
+    problems,
+  })
+}
+
+function problemText(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'too_big' && issue.origin === 'string') return `at most ${issue.maximum} characters are taken`
+  if (issue.code === 'too_small' && issue.origin === 'string') return 'must not be empty'
+  return issue.message
 }
 
 function answerError(onBug: (error: unknown) => void): ErrorRequestHandler {
   return (thrown: unknown, _request, response, next) => {
     if (response.headersSent) return next(thrown)
     const error = asRefusal(thrown)
-    if (!isMeshError(error)) onBug(error)
+    if (refusalOf(error) === undefined) onBug(error)
     if (isMeshError(error, 'unauthorised')) response.set('WWW-Authenticate', 'Bearer')
     response
       .set('Connection', 'close')
@@ -183,7 +199,7 @@ function callTracker(): CallTracker {
   let stopping = false
   return {
     begin() {
-      if (stopping) throw new MeshError('stopping', 'This node is stopping: try again.')
+      if (stopping) throw new MeshError('stopping', 'This node is stopping: try again.', { begun: false })
       const controller = new AbortController()
       running.add(controller)
       return {

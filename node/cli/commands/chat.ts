@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { MeshError } from '../../../protocol/index.ts'
 import { chatLoop } from '../chat-loop.ts'
 import { command } from '../command.ts'
@@ -13,14 +14,13 @@ export const chatCommand = command({
     'max-tokens': { type: 'string', value: 'N', summary: 'Longest answer, in tokens (default 256)' },
   },
   examples: ['lora-mesh chat', 'echo "Once upon a time" | lora-mesh chat 3f9a0c12b7de --json'],
-  async run({ positionals: [persona], options, node, signal, terminal }) {
-    const messages = await chatLoop({
-      client: await node(),
-      terminal,
-      signal,
-      persona,
-      maxTokens: parseTokens(options['max-tokens']),
-    })
+  async run({ positionals: [named], options, node, signal, terminal }) {
+    const maxTokens = parseTokens(options['max-tokens'])
+    const client = await node()
+    // Before anything is typed; and one persona all along, whatever is made meanwhile.
+    const asked = await client.call('GET', '/v1/lock', named === undefined ? {} : { persona: named }, { signal })
+    const { persona } = z.looseObject({ persona: z.string() }).parse(asked)
+    const messages = await chatLoop({ client, terminal, signal, persona, maxTokens })
     return { json: { messages }, text: '' }
   },
 })

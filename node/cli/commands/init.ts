@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { dataPaths, openDataFolder } from '../../data-folder.ts'
-import { createKeys, hasKeys, readIdentity } from '../../keys.ts'
+import { createKeys, hasKeys, passphraseFrom, readIdentity } from '../../keys.ts'
 import { command } from '../command.ts'
 
 export const initCommand = command({
@@ -35,7 +35,7 @@ async function initialise(dataRoot: string): Promise<boolean> {
   await createKeys(folder.paths.keys, {
     clock: Date.now,
     random: (bytes) => new Uint8Array(randomBytes(bytes)),
-    passphrase: process.env['LORA_MESH_PASSPHRASE'],
+    passphrase: passphraseFrom(process.env),
   })
   return true
 }

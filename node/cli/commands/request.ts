@@ -15,7 +15,7 @@ const shownGap = z.object({
 })
 type ShownGap = z.infer<typeof shownGap>
 const requested = z.object({
-  plan: z.looseObject({}),
+  plan: z.looseObject({ facets: z.array(z.string()) }),
   fetch: z.object({
     bytes: z.number(),
     seconds: z.number(),
@@ -115,6 +115,13 @@ async function isYes(terminal: Terminal, communities: readonly string[], signal:
 }
 
 function nothingFound({ plan, gaps }: Requested, jobs: readonly Posted[]): MeshError {
+  if (plan.facets.length === 0) {
+    return new MeshError(
+      'nothing-found',
+      'No word of this request names a subject: say what the persona should know or do.',
+      { plan, jobs },
+    )
+  }
   const names = gaps.map(({ capability }) => capability)
   const what =
     names.length === 0

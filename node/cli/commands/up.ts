@@ -5,7 +5,7 @@ import { overrideNetwork, readConfig, splitEndpoint } from '../../config.ts'
 import type { Config } from '../../config.ts'
 import { dataPaths, openDataFolder } from '../../data-folder.ts'
 import { jsonText } from '../../json-text.ts'
-import { loadKeys, readIdentity } from '../../keys.ts'
+import { loadKeys, passphraseFrom, readIdentity } from '../../keys.ts'
 import type { RunningNode } from '../../start-node.ts'
 import { command } from '../command.ts'
 import type { OptionSpec, OptionValues } from '../command.ts'
@@ -53,11 +53,12 @@ export const upCommand = command({
     'lora-mesh up --bootstrap-dht 192.0.2.7:6881 --bootstrap-hyperdht 192.0.2.7:49737',
   ],
   async run({ options: given, dataRoot, terminal, signal }) {
+    const flags = parseFlags(given)
     const { keys: keyFolder } = dataPaths(dataRoot)
     await readIdentity(keyFolder)
     await using folder = await openDataFolder(dataRoot, 'up', Date.now)
-    const config = withFlags(await readConfig(folder.paths.config), given)
-    const keys = await loadKeys(keyFolder, process.env['LORA_MESH_PASSPHRASE'])
+    const config = withFlags(await readConfig(folder.paths.config), flags)
+    const keys = await loadKeys(keyFolder, passphraseFrom(process.env))
     const { startNode } = await import('../../start-node.ts')
     const { offline } = given
     if (offline)
@@ -88,8 +89,11 @@ async function networkPorts({ node }: RunningNode): Promise<Record<string, numbe
   }
 }
 
-function withFlags(config: Config, given: OptionValues<typeof options>): Config {
-  const network = overrideNetwork(config, {
+type Flags = ReturnType<typeof parseFlags>
+
+/** Throws `usage`. */
+function parseFlags(given: OptionValues<typeof options>) {
+  const network = {
     bootstrapDht: endpoints('bootstrap-dht', given['bootstrap-dht']),
     bootstrapHyperdht: endpoints('bootstrap-hyperdht', given['bootstrap-hyperdht']),
     host: ipv4('network-host', given['network-host']),
@@ -102,11 +106,15 @@ function withFlags(config: Config, given: OptionValues<typeof options>): Config 
     bep44: given['no-bep44'] ? false : undefined,
     tcp: given['no-tcp'] ? false : undefined,
     noise: given['no-noise'] ? false : undefined,
-  })
-  const port = wholeNumber('port', given.port, 65_535)
+  }
+  return { network, host: given.host, port: wholeNumber('port', given.port, 65_535) }
+}
+
+/** Flags beat the file. */
+function withFlags(config: Config, { network, host, port }: Flags): Config {
   return {
-    ...network,
-    api: { ...config.api, ...(given.host !== undefined && { host: given.host }), ...(port !== undefined && { port }) },
+    ...overrideNetwork(config, network),
+    api: { ...config.api, ...(host !== undefined && { host }), ...(port !== undefined && { port }) },
   }
 }
 

@@ -1,0 +1,101 @@
+import { execFileSync } from 'node:child_process'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { randomAdapter, randomBase } from '../model-files/index.ts'
+import { anAuthor } from '../testing/objects.ts'
+import { parseConfig } from './config.ts'
+import { createNode } from './create-node.ts'
+import type { Node } from './create-node.ts'
+import { publishRelease } from './publish-release.ts'
+import type { PublishWish } from './publish-release.ts'
+import { emptyDataFolder } from './testing/held-release.ts'
+import { temporaryFolder } from './testing/temporary-folder.ts'
+
+test('what a publication that was killed left is gone when the node starts again; unfinished downloads stay', async () => {
+  await using folder = await temporaryFolder()
+  const { staging } = await emptyDataFolder(folder.path)
+  const download = 'ab'.repeat(20)
+  for (const name of ['publish-Xy12Zw', download]) {
+    await mkdir(join(staging, name))
+    await writeFile(join(staging, name, 'adapter.gguf'), 'half')
+  }
+  await using node = await aNode(folder.path)
+  expect(await readdir(node.options.paths.staging)).toEqual([download])
+})
+
+test.skipIf(process.platform === 'win32')('a pipe or a device is refused, not read', async () => {
+  await using folder = await temporaryFolder()
+  await using node = await aNode(folder.path)
+  const pipe = join(folder.path, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  for (const path of [pipe, '/dev/zero'])
+    await expect(publish(node, { path })).rejects.toMatchObject({ code: 'bad-input' })
+  await expect(publish(node, { path: join(folder.path, 'none') })).rejects.toMatchObject({ code: 'not-found' })
+  expect(await readdir(node.options.paths.staging)).toEqual([])
+})
+
+test('what is said of a release is checked before its adapter is read', async () => {
+  await using folder = await temporaryFolder()
+  await using node = await aNode(folder.path)
+  const none = join(folder.path, 'none')
+  const wrong: readonly (readonly [field: string, Partial<PublishWish>])[] = [
+    ['name', { name: 'Recipes' }],
+    ['name', { name: '' }],
+    ['version', { version: 'v1' }],
+    ['summary', { summary: 'two\nlines' }],
+    ['capabilities.0.name', { capabilities: [{ name: 'A b', description: 'x' }] }],
+    ['tags.0', { tags: ['No Tag'] }],
+    ['licence', { licence: '' }],
+  ]
+  for (const [field, facts] of wrong) {
+    await expect(publish(node, { path: none, ...facts })).rejects.toMatchObject({
+      code: 'bad-input',
+      details: { field },
+    })
+  }
+})
+
+test('a strength near the limit can be published, also a negative one', async () => {
+  await using folder = await temporaryFolder()
+  await using node = await aNode(folder.path)
+  const base = node.bases.current()!
+  const path = join(folder.path, 'adapter.gguf')
+  await randomAdapter(await node.bases.info(base), { rank: 1 }, path)
+  for (const [version, scale, scaleRange] of [
+    ['1.0.0', 16, [0, 16_000_000]],
+    ['2.0.0', -1, [-2_000_000, 0]],
+  ] as const) {
+    await publish(node, { path, version, scale })
+    const held = node.releases.list().find(({ signed }) => signed.manifest.version === version)
+    expect(held?.signed.manifest.use).toEqual({ scale: scale * 1e6, scaleRange })
+  }
+})
+
+async function aNode(root: string): Promise<Node> {
+  const paths = await emptyDataFolder(root)
+  const author = anAuthor()
+  const devicesItem = {
+    publicKey: author.identity,
+    seq: 0,
+    salt: new Uint8Array(),
+    value: new Uint8Array(),
+    signature: new Uint8Array(),
+  }
+  const node = await createNode({
+    paths,
+    config: parseConfig(undefined, paths.config),
+    keys: { author, identity: '', devicesItem },
+    clock: () => 0,
+    log: () => {},
+  })
+  const base = join(root, 'base.gguf')
+  await randomBase({ layers: 1, width: 32, heads: 2, feedForward: 32 }, base)
+  await node.bases.add(base, {})
+  return node
+}
+
+function publish(node: Node, wish: Partial<PublishWish> & Pick<PublishWish, 'path'>): Promise<unknown> {
+  const facts = { name: 'x', version: '1.0.0', summary: 'x', licence: 'MIT', capabilities: [], tags: [], scale: 1 }
+  return publishRelease(node, { ...facts, ...wish }, new AbortController().signal, () => {})
+}
