@@ -1,5 +1,6 @@
 // The composition root: the only place where the parts of a node meet.
 import { randomBytes } from 'node:crypto'
+import { readFile, rm } from 'node:fs/promises'
 import { createComposer, createEngine } from '../assembler/index.ts'
 import type { Bake, Composer, Engine } from '../assembler/index.ts'
 import { bakeAdapters, inspectBase } from '../model-files/index.ts'
@@ -82,10 +83,12 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       random: (length) => new Uint8Array(randomBytes(length)),
       agent: `lora-mesh ${readVersion()}`,
       offline,
+      identityMayBeOlder: !(await isNewIdentity(paths.newIdentity, keys.identity)),
       servesTorrent: (infohash) => network.swarm?.serves(infohash) === true,
       ...(exchange && { network: exchange }),
     }),
   )
+  await rm(paths.newIdentity, { force: true })
   // Closed before the registry: whoever waits at it must not keep the registry from closing.
   if (exchange !== undefined) stack.use(exchange)
   const news = stack.use(newsOf(registry, clock))
@@ -126,4 +129,9 @@ function chosenEmbedder({ resolver }: Config): Embedder {
 const bake: Bake = async ({ base, adapters, dtype, out, signal }) => {
   const baked = await bakeAdapters({ base: await inspectBase(base, { signal }), adapters, dtype, out, signal })
   return { sha256: toHex(baked.sha256), rank: baked.rank, bytes: baked.bytes }
+}
+
+/** Whether `init` made this very identity here, and no registry has been made for it since. */
+async function isNewIdentity(path: string, identity: string): Promise<boolean> {
+  return (await readFile(path, 'utf8').catch(() => '')) === identity
 }

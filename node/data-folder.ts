@@ -13,6 +13,8 @@ export interface DataPaths {
   readonly config: string
   readonly keys: string
   readonly token: string
+  /** There from `init` until the registry is made: the keys were made here, and have signed nothing elsewhere. */
+  readonly newIdentity: string
   readonly registry: string
   readonly bases: string
   /** Adapters by content: `<sha256>.gguf`. */
@@ -48,6 +50,7 @@ export function dataPaths(root: string): DataPaths {
     config: join(root, 'config.json'),
     keys: join(root, 'keys'),
     token: join(root, 'token'),
+    newIdentity: join(root, 'new-identity'),
     registry: join(root, 'registry.sqlite'),
     bases: join(root, 'bases.json'),
     objects: join(root, 'objects'),

@@ -53,6 +53,12 @@ export async function hasKeys(folder: string): Promise<boolean> {
   return (await readIfPresent(identityPath(folder))) !== undefined
 }
 
+/** Whether a root or device key is there, be it without `identity.json`. */
+export async function hasKeyFiles(folder: string): Promise<boolean> {
+  const files = await Promise.all([rootPath, devicePath].map((path) => readIfPresent(path(folder))))
+  return files.some((text) => text !== undefined)
+}
+
 /** Makes the keys of a new identity, or completes one whose root key is there. Throws `already-exists` rather than overwrite one. */
 export async function createKeys(folder: string, maker: KeyMaker): Promise<string> {
   if ((await readIfPresent(rootPath(folder))) !== undefined && (await hasKeys(folder))) {

@@ -73,11 +73,17 @@ const schema = `
   ) STRICT;
 `
 
+/** Facts about the file itself. */
+const factsTable = 'CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;'
+const ownLogsBeginHere = 'own-logs-begin-here'
+
 export interface DatabaseOptions {
   /** A file, or `:memory:`. */
   readonly path: string
   /** Refuses to grow beyond this, as a full disk would. */
   readonly maxBytes?: number
+  /** See `RegistryOptions`. Counts where the file is made, and is remembered in it. */
+  readonly identityMayBeOlder?: boolean
 }
 
 export type Row = Readonly<Record<string, unknown>>
@@ -95,6 +101,11 @@ export class Database implements Disposable {
       this.#sqlite.close()
       throw error
     }
+  }
+
+  /** Whether the keys were made with this file, so that a log of one's own that is not in it is nowhere. */
+  get holdsAllOwnLogs(): boolean {
+    return this.get('SELECT value FROM facts WHERE name = ?', ownLogsBeginHere)?.['value'] === 1
   }
 
   /** All or nothing, and on the disk when it returns. `work` must not wait. */
@@ -141,7 +152,10 @@ export class Database implements Disposable {
       )
     }
     if (version === 0) {
-      this.#sqlite.exec(`BEGIN IMMEDIATE; ${schema}; PRAGMA user_version = ${schemaVersion}; COMMIT`)
+      const here = options.identityMayBeOlder === true ? 0 : 1
+      this.#sqlite.exec(`BEGIN IMMEDIATE; ${schema}; ${factsTable}
+        INSERT INTO facts VALUES ('${ownLogsBeginHere}', ${here});
+        PRAGMA user_version = ${schemaVersion}; COMMIT`)
     }
     if (options.maxBytes !== undefined) {
       const pageSize = Number(this.#sqlite.prepare('PRAGMA page_size').get()?.['page_size'])
@@ -192,7 +206,7 @@ function translated<T>(work: () => T): T {
     }
     throw new MeshError(
       'storage-failed',
-      `The registry file could not be used: ${cause.message}.`,
+      `registry.sqlite in the data folder could not be used (${cause.message}): put back a copy of it. Without one, move it away; the node then asks its peers for what it said before.`,
       { errcode: Number(cause.errcode) },
       { cause },
     )

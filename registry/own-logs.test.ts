@@ -136,6 +136,32 @@ describe('a log that a peer holds, after a restart', () => {
   })
 })
 
+describe('keys restored without the logs they signed', () => {
+  test('wait for a peer that holds them, take them over, and then go on', async () => {
+    const mesh = new MemoryMesh()
+    const lost = join(aFolder(), 'registry.sqlite')
+    const { alice, bob, link } = await aliceAndBob(mesh, lost)
+    publish(alice.registry, '1.0.0')
+    publish(alice.registry, '1.1.0')
+    await bob.registry.until(() => versions(bob.registry).length === 2)
+    await stop(alice)
+
+    const path = join(aFolder(), 'registry.sqlite')
+    const restored = await aliceAgain(new MemoryMesh(), path, { identityMayBeOlder: true })
+    expect(publish(restored.registry, '1.2.0')).toMatchObject({ kind: 'pending', pending: { waitingFor: 'peer' } })
+    await stop(restored)
+
+    // That the keys are older is a fact of the file: it is not asked again.
+    const online = await aliceAgain(mesh, path)
+    online.registry.followCommunity(link)
+    await online.registry.until(() => online.registry.pending().length === 0)
+    await bob.registry.until(() => versions(bob.registry).length === 3)
+    expect(versions(online.registry)).toEqual(['1.0.0', '1.1.0', '1.2.0'])
+    expect(publish(online.registry, '1.3.0').kind).toBe('appended')
+    await stop(online, bob)
+  })
+})
+
 describe('a restored backup', () => {
   /** Alice publishes 1.0.0, makes a backup, publishes 1.1.0, which Bob sees; then her disk dies. */
   async function restored(mesh: MemoryMesh): Promise<{ path: string; bob: TestNode }> {

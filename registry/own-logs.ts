@@ -139,7 +139,7 @@ export class OwnLogs {
   }
 
   #standing(scope: Scope): Standing {
-    return this.#standings.get(scope) ?? 'free'
+    return this.#standings.get(scope) ?? (this.#database.holdsAllOwnLogs ? 'free' : 'unconfirmed')
   }
 
   #reason(id: number, scope: Scope): PendingReason {
@@ -187,7 +187,7 @@ export class OwnLogs {
 }
 
 const waitingMessages: Readonly<Record<PendingReason, string>> = {
-  peer: 'Not signed yet: this node was restarted, and no peer that holds its log has been reached to ask how long it is. It will be signed when one is; `lora-mesh up --offline` signs at once.',
+  peer: 'Not signed yet: since this node was started, or its keys were restored, no peer that holds its log has been reached to ask how long it is. It will be signed when one is; `lora-mesh up --offline` signs at once.',
   'forked-log':
     'Not signed: another copy of this identity has signed other records at the same place of this log. Make a new identity with "init" in another data folder.',
   conflict:

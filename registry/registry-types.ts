@@ -12,6 +12,11 @@ export interface RegistryOptions {
   /** Absent: nothing is exchanged; everything else works on what is known. */
   readonly network?: ExchangeNetwork
   readonly servesTorrent?: ServesTorrent
+  /**
+   * Whether the keys may have signed records before there was a file at `path`: they come from a backup, or the file was lost. Then a log
+   * of one's own that isn't there counts as held by others. Default false.
+   */
+  readonly identityMayBeOlder?: boolean
   /** Signs at once instead of asking a peer first after a restart. */
   readonly offline?: boolean
   /** Program and version, shown to peers. */

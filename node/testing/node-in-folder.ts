@@ -1,10 +1,11 @@
 // For tests: a whole node of this process, with real children, in a data folder and key of its own, on loopback.
 import { randomBytes } from 'node:crypto'
 import { overrideNetwork, readConfig } from '../config.ts'
+import { createIdentity } from '../create-identity.ts'
 import { createNode } from '../create-node.ts'
 import type { Node } from '../create-node.ts'
 import { openDataFolder } from '../data-folder.ts'
-import { createKeys, loadKeys } from '../keys.ts'
+import { hasKeys, loadKeys } from '../keys.ts'
 
 export interface LoopbackDhts {
   readonly dht: string
@@ -16,7 +17,8 @@ export async function aNodeIn(root: string, dhts?: LoopbackDhts): Promise<Node> 
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await openDataFolder(root, 'test', Date.now))
   const { paths } = folder
-  await createKeys(paths.keys, { clock: Date.now, random: (length) => new Uint8Array(randomBytes(length)) })
+  if (!(await hasKeys(paths.keys)))
+    await createIdentity(paths, { clock: Date.now, random: (length) => new Uint8Array(randomBytes(length)) })
   const bootstraps = dhts && { bootstrapDht: [dhts.dht], bootstrapHyperdht: [dhts.hyperdht], host: '127.0.0.1' }
   const config = overrideNetwork(await readConfig(paths.config), bootstraps ?? {})
   const keys = await loadKeys(paths.keys, undefined)

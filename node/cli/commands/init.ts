@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { createIdentity } from '../../create-identity.ts'
 import { dataPaths, openDataFolder } from '../../data-folder.ts'
-import { createKeys, hasKeys, passphraseFrom, readIdentity } from '../../keys.ts'
+import { hasKeys, passphraseFrom, readIdentity } from '../../keys.ts'
 import { command } from '../command.ts'
 
 export const initCommand = command({
@@ -32,7 +33,7 @@ export const initCommand = command({
 async function initialise(dataRoot: string): Promise<boolean> {
   await using folder = await openDataFolder(dataRoot, 'init', Date.now)
   if (await hasKeys(folder.paths.keys)) return false
-  await createKeys(folder.paths.keys, {
+  await createIdentity(folder.paths, {
     clock: Date.now,
     random: (bytes) => new Uint8Array(randomBytes(bytes)),
     passphrase: passphraseFrom(process.env),
