@@ -44,8 +44,24 @@ test('the same bytes are put again while nothing changes, and signed anew when h
   lab.clock.advance(limits.pointerLifetimeMs / 2 - 1_000)
   expect(await lab.putOnce()).toEqual(first)
   lab.clock.advance(2_000)
-  const [before, after] = [first, await lab.putOnce()].map((items) => readReleaseItem(items.at(-1)!))
+  const renewed = await lab.putOnce()
+  expect(renewed.at(-1)!.seq).toBe(first.at(-1)!.seq + 1)
+  const [before, after] = [first, renewed].map((items) => readReleaseItem(items.at(-1)!))
   expect(after).toEqual({ ...before, signedAt: lab.clock.now(), expiresAt: lab.clock.now() + limits.pointerLifetimeMs })
+})
+
+test('a node that forgot what it signed asks the DHT, so that its next pointer is not refused as an old one', async () => {
+  await using lost = await aLab()
+  lost.publish('1.0.0')
+  await lost.putOnce()
+  lost.clock.advance(limits.pointerLifetimeMs)
+  const lastSigned = (await lost.putOnce()).at(-1)!
+  await using restored = await aLab()
+  restored.clock.advance(limits.pointerLifetimeMs)
+  restored.publish('1.0.0')
+  restored.publish('1.1.0')
+  const next = (await restored.putOnce({}, () => 3, [lastSigned])).at(-1)!
+  expect(next.seq).toBe(lastSigned.seq + 1)
 })
 
 test('a withdrawn release is pointed to no more', async () => {
@@ -82,8 +98,8 @@ interface Lab extends AsyncDisposable {
   readonly registry: Registry
   readonly clock: ManualClock
   publish(version: string): SignedManifest
-  /** What is put when the network starts. */
-  putOnce(other?: Partial<PointerParts>, answer?: () => number): Promise<MutableItem[]>
+  /** What is put when the network starts, of which the DHT holds `held`. */
+  putOnce(other?: Partial<PointerParts>, answer?: () => number, held?: readonly MutableItem[]): Promise<MutableItem[]>
 }
 
 async function aLab(own = author): Promise<Lab> {
@@ -102,7 +118,7 @@ async function aLab(own = author): Promise<Lab> {
       registry.publishRelease(signed, aHash(7).slice(0, 20))
       return signed
     },
-    async putOnce(other = {}, answer = () => 3) {
+    async putOnce(other = {}, answer = () => 3, held = []) {
       const put: MutableItem[] = []
       const parts: PointerParts = { keys, registry, releases, clock: () => clock.now(), ...other }
       // Disposing waits for the round that began at once.
@@ -111,6 +127,7 @@ async function aLab(own = author): Promise<Lab> {
           put.push(item)
           return answer()
         },
+        getPointers: async () => [...held],
       })
       await keeper[Symbol.asyncDispose]()
       return put

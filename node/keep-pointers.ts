@@ -12,10 +12,11 @@ import {
 } from '../protocol/index.ts'
 import type { MutableItem } from '../protocol/index.ts'
 import { systemClock } from '../registry/index.ts'
-import type { CatalogueEntry, PointerKey, Registry } from '../registry/index.ts'
+import type { CatalogueEntry, PointerKey, Registry, SeenPointer } from '../registry/index.ts'
 import semver from 'semver'
 import type { Swarm } from '../swarm/index.ts'
 import type { NodeKeys } from './keys.ts'
+import { readableItems } from './pointer-items.ts'
 import type { ReleaseStore } from './release-store.ts'
 
 const AGAIN_MS = 3_600_000
@@ -31,7 +32,7 @@ export interface PointerParts {
   readonly clock: () => number
 }
 
-type PointerPort = Pick<Swarm, 'putPointer'>
+type PointerPort = Pick<Swarm, 'putPointer' | 'getPointers'>
 
 /** Puts everything now, after every own release, and hourly. */
 export function keepPointers(parts: PointerParts, swarm: PointerPort): AsyncDisposable {
@@ -70,7 +71,8 @@ export function keepPointers(parts: PointerParts, swarm: PointerPort): AsyncDisp
 /** Whether every put reached some node. */
 async function putAll(parts: PointerParts, swarm: PointerPort, signal: AbortSignal): Promise<boolean> {
   let reached = true
-  for (const item of [parts.keys.devicesItem, ...ownItems(parts), ...heldItems(parts)]) {
+  const own = await ownItems(parts, swarm, signal)
+  for (const item of [parts.keys.devicesItem, ...own, ...heldItems(parts)]) {
     try {
       if ((await swarm.putPointer(item, signal)) === 0) reached = false
     } catch (error) {
@@ -81,10 +83,12 @@ async function putAll(parts: PointerParts, swarm: PointerPort, signal: AbortSign
   return reached
 }
 
-function ownItems(parts: PointerParts): MutableItem[] {
+async function ownItems(parts: PointerParts, swarm: PointerPort, signal: AbortSignal): Promise<MutableItem[]> {
   const own = parts.registry.catalogue().filter((entry) => entry.own && entry.withdrawn === undefined)
   const byPointer = Map.groupBy(own, ({ manifest }) => `${manifest.name}\n${toHex(manifest.base.id)}`)
-  return [...byPointer.values()].map((entries) => ownItem(parts, newest(entries)))
+  const items: MutableItem[] = []
+  for (const entries of byPointer.values()) items.push(await ownItem(parts, swarm, newest(entries), signal))
+  return items
 }
 
 function newest(entries: readonly CatalogueEntry[]): CatalogueEntry {
@@ -94,23 +98,48 @@ function newest(entries: readonly CatalogueEntry[]): CatalogueEntry {
   return sorted[0]!
 }
 
-/** The same bytes as long as nothing changes: nodes of the DHT may refuse another value with an equal sequence number. */
-function ownItem({ keys, registry, clock }: PointerParts, entry: CatalogueEntry): MutableItem {
+/** The same bytes as long as nothing changes; every other value has a higher sequence number than any before. */
+async function ownItem(
+  parts: PointerParts,
+  swarm: PointerPort,
+  entry: CatalogueEntry,
+  signal: AbortSignal,
+): Promise<MutableItem> {
+  const { keys, registry, clock } = parts
   const { manifest, releaseId, infohash } = entry
   const key: PointerKey = { publisher: entry.publisher, name: manifest.name, baseId: manifest.base.id }
   const salt = releaseSalt(key.name, key.baseId)
   const length = registry.publicLogLength()
   const now = clock()
-  const seen = registry.pointer(key)
-  if (seen !== undefined && bytesEqual(seen.publicKey, keys.author.device.publicKey)) {
-    const pointer = readReleaseItem({ ...seen, salt })
+  const signed = await lastSigned(parts, swarm, key, signal)
+  if (signed !== undefined) {
+    const pointer = readReleaseItem({ ...signed, salt })
     const current = pointer.length === length && bytesEqual(pointer.release, releaseId)
-    if (current && pointer.expiresAt - now > RENEW_BEFORE_MS) return { ...seen, salt }
+    if (current && pointer.expiresAt - now > RENEW_BEFORE_MS) return { ...signed, salt }
   }
   const pointer = { release: releaseId, infohash, length, signedAt: now, expiresAt: now + limits.pointerLifetimeMs }
-  const item = signReleaseItem(key.name, key.baseId, pointer, keys.author.device)
+  const seq = Math.max(length, (signed?.seq ?? -1) + 1)
+  const item = signReleaseItem(key.name, key.baseId, pointer, keys.author.device, seq)
   registry.rememberPointer(key, item)
   return item
+}
+
+/** What this device signed last under a name: as it remembers, else (its data folder may have been restored) as the DHT does. */
+async function lastSigned(
+  { keys, registry }: PointerParts,
+  swarm: PointerPort,
+  key: PointerKey,
+  signal: AbortSignal,
+): Promise<SeenPointer | undefined> {
+  const device = keys.author.device.publicKey
+  const seen = registry.pointer(key)
+  if (seen !== undefined) return bytesEqual(seen.publicKey, device) ? seen : undefined
+  const salt = releaseSalt(key.name, key.baseId)
+  const met = await swarm.getPointers(device, salt, signal).catch((error: unknown) => {
+    if (!isMeshError(error)) throw error
+    return []
+  })
+  return readableItems(met, device, salt, readReleaseItem)[0]?.item
 }
 
 function heldItems({ keys, registry, releases }: PointerParts): MutableItem[] {

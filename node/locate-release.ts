@@ -9,7 +9,6 @@ import {
   fromHex,
   identityFromText,
   isMeshError,
-  limits,
   readDevicesItem,
   readReleaseItem,
   releaseSalt,
@@ -19,6 +18,7 @@ import type { PointerKey } from '../registry/index.ts'
 import { extractFacets } from '../resolver/index.ts'
 import type { Swarm } from '../swarm/index.ts'
 import type { Node } from './create-node.ts'
+import { readableItems } from './pointer-items.ts'
 import { bothFetches, fetchSummary, nothingFetched } from './fetch-releases.ts'
 import type { FetchSummary } from './fetch-releases.ts'
 import type { CallContext } from './http/index.ts'
@@ -97,7 +97,7 @@ async function lookUp(
   key: PointerKey,
   signal: AbortSignal,
 ): Promise<ReleasePointer | undefined> {
-  const lists = valid(
+  const lists = readableItems(
     await swarm.getPointers(key.publisher, devicesSalt, signal),
     key.publisher,
     devicesSalt,
@@ -107,36 +107,17 @@ async function lookUp(
   if (devices === undefined) return undefined
   const salt = releaseSalt(key.name, key.baseId)
   for (const { device } of devices.value) {
-    for (const { item, value } of valid(await swarm.getPointers(device, salt, signal), device, salt, readReleaseItem)) {
+    for (const { item, value } of readableItems(
+      await swarm.getPointers(device, salt, signal),
+      device,
+      salt,
+      readReleaseItem,
+    )) {
       if (remembered(node, key, item)) return value
     }
   }
   const seen = node.registry.pointer(key)
   return seen === undefined ? undefined : readReleaseItem({ ...seen, salt })
-}
-
-/** Items that are what was asked for and can be read, the highest sequence number first. */
-function valid<T>(
-  items: readonly MutableItem[],
-  publicKey: Uint8Array,
-  salt: Uint8Array,
-  read: (item: MutableItem) => T,
-): { item: MutableItem; value: T }[] {
-  const readable = items.flatMap((item) => {
-    if (
-      !bytesEqual(item.publicKey, publicKey) ||
-      !bytesEqual(item.salt, salt) ||
-      item.value.length > limits.pointerMaxBytes
-    )
-      return []
-    try {
-      return [{ item, value: read(item) }]
-    } catch (error) {
-      if (isMeshError(error)) return []
-      throw error
-    }
-  })
-  return readable.toSorted((a, b) => b.item.seq - a.item.seq)
 }
 
 /** False for an item older than one seen before: whoever shows it wants this node back in time. */

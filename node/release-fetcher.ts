@@ -88,7 +88,11 @@ async function fetchOne(
     clock: parts.clock,
     onEvent: (event) => tell(event, label, emit, parts.log),
   })
-  const release = await putInPlace(parts.releases, verified)
+  const release = await putInPlace(parts.releases, verified).catch(async (error: unknown) => {
+    // Not to be served from a staging folder, and to be fetched again when there is room.
+    await swarm.drop(infohash).catch(() => {})
+    throw error
+  })
   if (probedOn !== undefined) await rememberProbed(dirname(release.paths.manifest), probedOn)
   await swarm.seed(infohash, { metainfo: release.metainfo, paths: release.paths })
   await rm(folder, { recursive: true, force: true })

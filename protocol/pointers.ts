@@ -19,7 +19,7 @@ const releasePointerSchema = z.strictObject({
   format: z.literal(1),
   release: hash,
   infohash,
-  /** Length of the publisher's public log when this was signed; also the sequence number. */
+  /** Length of the publisher's public log when this was signed. */
   length: count,
   signedAt: timeMs,
   expiresAt: timeMs,
@@ -48,13 +48,18 @@ export function signDevicesItem(certificates: readonly Uint8Array[], seq: number
   return signItem(devicesSalt, seq, encodeObject({ format: 1, certificates }), root)
 }
 
+/**
+ * `seq` is at least the log length, and higher than that of every value signed before under this name: nodes of the DHT refuse another
+ * value with an equal one, also when only the dates are new.
+ */
 export function signReleaseItem(
   name: string,
   baseId: Uint8Array,
   pointer: Omit<ReleasePointer, 'format'>,
   device: KeyPair,
+  seq: number = pointer.length,
 ): MutableItem {
-  return signItem(releaseSalt(name, baseId), pointer.length, encodeObject({ format: 1, ...pointer }), device)
+  return signItem(releaseSalt(name, baseId), seq, encodeObject({ format: 1, ...pointer }), device)
 }
 
 /** The certificates in an identity's `devices` item, each checked. Throws `bad-signature`, `bad-certificate` or a decoding error. */
@@ -74,8 +79,8 @@ export function readDevicesItem(item: MutableItem): DeviceCertificate[] {
 export function readReleaseItem(item: MutableItem): ReleasePointer {
   requireSigned(item)
   const pointer = decodeAs('release pointer', releasePointerSchema, item.value, limits.pointerMaxBytes, 'malformed')
-  if (pointer.length !== item.seq)
-    throw new MeshError('malformed', 'This release pointer has another sequence number than its log length.')
+  if (item.seq < pointer.length)
+    throw new MeshError('malformed', 'This release pointer has a sequence number below its log length.')
   if (pointer.expiresAt < pointer.signedAt || pointer.expiresAt - pointer.signedAt > limits.pointerLifetimeMs) {
     throw new MeshError('malformed', 'This release pointer claims an impossible lifetime.')
   }

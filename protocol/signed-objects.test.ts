@@ -12,7 +12,6 @@ import {
   identityToText,
   isMeshError,
   issueDeviceCertificate,
-  mutableItemBytes,
   noPrevious,
   openGenesis,
   openManifest,
@@ -23,7 +22,6 @@ import {
   seal,
   signDevicesItem,
   signManifest,
-  signRaw,
   signReleaseItem,
   verifyDeviceCertificate,
   verifyRecord,
@@ -263,11 +261,13 @@ describe('a DHT pointer', () => {
     for (const other of changed) expect(codeOf(() => readReleaseItem(other))).toBe('bad-signature')
   })
 
-  it('cannot carry another sequence number than its log length', () => {
-    const item = signReleaseItem('biology', aHash(11), pointer, alice.device)
-    const resigned = { ...item, seq: 6 }
-    const signature = signRaw(mutableItemBytes(resigned), alice.device.secretKey)
-    expect(codeOf(() => readReleaseItem({ ...resigned, signature }))).toBe('malformed')
+  it('carries its log length as sequence number, or a higher one when it is renewed, but never a lower one', () => {
+    expect(signReleaseItem('biology', aHash(11), pointer, alice.device).seq).toBe(5)
+    const renewed = signReleaseItem('biology', aHash(11), pointer, alice.device, 6)
+    expect(renewed.seq).toBe(6)
+    expect(readReleaseItem(renewed).length).toBe(5)
+    const low = signReleaseItem('biology', aHash(11), pointer, alice.device, 4)
+    expect(codeOf(() => readReleaseItem(low))).toBe('malformed')
   })
 
   it("cannot list another identity's device", () => {
