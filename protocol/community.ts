@@ -1,7 +1,7 @@
 // A community starts as a signed genesis: name, rules, founding members by key. Its id is the hash of those bytes, so a link that
 // carries the id is enough to recognise the true genesis, whoever hands it over.
 import { z } from 'zod'
-import { bytesEqual, compareBytes, fromBase32, toBase32 } from './bytes.ts'
+import { bytesEqual, compareBytes, concatBytes, fromBase32, toBase32 } from './bytes.ts'
 import { MeshError } from './errors.ts'
 import { checkAs, count, decodeAs, encodeObject, fixedBytes, plainText, publicKey, timeMs } from './fields.ts'
 import type { Author } from './identity.ts'
@@ -74,19 +74,25 @@ export function openGenesis(sealed: Uint8Array): OpenedGenesis {
 
 const linkPrefix = 'loramesh:community:'
 
-/** One line that names a community: `loramesh:community:<52 characters>`. */
+/** One line that names a community: `loramesh:community:<56 characters>`. */
 export function communityLink(id: Uint8Array): string {
-  return linkPrefix + toBase32(id)
+  return linkPrefix + toBase32(concatBytes(id, linkCheck(id)))
+}
+
+/** 3 bytes: people copy links by hand, and nobody answers for an id that doesn't exist. */
+function linkCheck(id: Uint8Array): Uint8Array {
+  return taggedId('community-link', id).slice(0, 3)
 }
 
 /** The community id of a link. Throws `malformed` with what a link looks like. */
 export function communityIdOfLink(link: string): Uint8Array {
   const text = link.trim()
-  const id = text.startsWith(linkPrefix) ? fromBase32(text.slice(linkPrefix.length)) : undefined
-  if (id?.length !== 32) {
+  const bytes = text.startsWith(linkPrefix) ? fromBase32(text.slice(linkPrefix.length)) : undefined
+  const id = bytes?.slice(0, 32)
+  if (id === undefined || bytes?.length !== 35 || !bytesEqual(bytes.slice(32), linkCheck(id))) {
     throw new MeshError(
       'malformed',
-      `"${text.slice(0, 100)}" is not a community link. It looks like ${linkPrefix}abc… and is printed by "community create".`,
+      `"${text.slice(0, 100)}" is not a community link, or was cut or mistyped. It looks like ${linkPrefix}abc… (56 letters and digits) and is printed by "community create".`,
     )
   }
   return id

@@ -218,6 +218,19 @@ describe('a genesis', () => {
     },
   )
 
+  it('is not named by a link with one wrong, missing or swapped character', () => {
+    const link = communityLink(twoMembers.id)
+    const start = 'loramesh:community:'.length
+    for (let at = start; at < link.length; at++) {
+      const wrong = link[at] === 'a' ? 'b' : 'a'
+      expect(codeOf(() => communityIdOfLink(link.slice(0, at) + wrong + link.slice(at + 1)))).toBe('malformed')
+      expect(codeOf(() => communityIdOfLink(link.slice(0, at) + link.slice(at + 1)))).toBe('malformed')
+      if (link[at] === link[at + 1] || at + 1 === link.length) continue
+      const swapped = link.slice(0, at) + link[at + 1]! + link[at]! + link.slice(at + 2)
+      expect(codeOf(() => communityIdOfLink(swapped))).toBe('malformed')
+    }
+  })
+
   it('must be signed by one of its admins', () => {
     const members = [{ identity: bob.identity, role: 'admin' as const }]
     expect(codeOf(() => aGenesis({ members }, alice))).toBe('bad-signature')

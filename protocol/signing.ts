@@ -22,6 +22,7 @@ export type Purpose =
   | 'release'
   | 'genesis'
   | 'community'
+  | 'community-link'
   | 'record'
   | 'record-body'
   | 'base'
