@@ -91,7 +91,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   await rm(paths.newIdentity, { force: true })
   // Closed before the registry: whoever waits at it must not keep the registry from closing.
   if (exchange !== undefined) stack.use(exchange)
-  const news = stack.use(newsOf(registry, clock))
+  const news = stack.use(newsOf(registry))
   const pointers = stack.use(new AsyncDisposableStack())
   const onNetwork = (swarm: Swarm): void => {
     if (swarm.exchange !== undefined) exchange?.open(swarm.exchange)
@@ -100,7 +100,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       .start()
       .catch((error: unknown) => log(`Peers cannot be met: ${error instanceof Error ? error.message : String(error)}`))
   }
-  const fetcher = releaseFetcher({ staging: paths.staging, clock, log, network, registry, releases, bases, engine })
+  const fetcher = releaseFetcher({ staging: paths.staging, log, network, registry, releases, bases, engine })
   const composer = createComposer({ bake, cacheFolder: paths.cache })
   const held = stack.move()
   return {

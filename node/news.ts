@@ -9,13 +9,13 @@ export interface News extends Disposable {
   next(atMostMs: number, signal: AbortSignal): Promise<void>
 }
 
-export function newsOf(registry: Registry, clock: () => number): News {
-  let last = clock()
+export function newsOf(registry: Registry): News {
+  let last = performance.now()
   let arrivals = 0
   const waiting = new Set<() => void>()
   const stop = registry.onEvent(({ kind }) => {
     if (kind !== 'records' && kind !== 'community' && kind !== 'peers') return
-    last = clock()
+    last = performance.now()
     arrivals += 1
     for (const wake of waiting) wake()
   })
@@ -24,7 +24,7 @@ export function newsOf(registry: Registry, clock: () => number): News {
     return () => waiting.delete(wake)
   }
   return {
-    quietMs: () => Math.max(0, clock() - last),
+    quietMs: () => performance.now() - last,
     async next(atMostMs, signal) {
       const seen = arrivals
       await waitFor(subscribe, () => arrivals > seen, atMostMs, signal)

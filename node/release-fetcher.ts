@@ -37,7 +37,6 @@ export interface ReleaseFetcher {
 
 export interface FetcherParts {
   readonly staging: string
-  readonly clock: () => number
   readonly log: (line: string) => void
   readonly network: Network
   readonly registry: Registry
@@ -85,7 +84,7 @@ async function fetchOne(
     findSeeders: (sought, searching) => transferKeys(parts.registry, sought, searching),
     patienceMs: PATIENCE_MS,
     signal,
-    clock: parts.clock,
+    clock: () => performance.now(),
     onEvent: (event) => tell(event, label, emit, parts.log),
   })
   const release = await putInPlace(parts.releases, verified).catch(async (error: unknown) => {

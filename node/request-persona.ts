@@ -69,7 +69,6 @@ async function planOnFittingBase(
   wish: RequestWish,
   context: CallContext,
 ): Promise<PlanOnBase & { readonly located: FetchSummary }> {
-  const { clock } = node.options
   const { signal, emit } = context
   const say = (text: string): void => emit({ type: 'note', text })
   const planWish = { text: wish.text, anyPublisher: wish.anyPublisher, signal }
@@ -81,10 +80,10 @@ async function planOnFittingBase(
   const missing = baseMissing(planned.plan.otherBases)
   if (wish.waitBaseMs <= 0) throw missing
   emit({ type: 'base-missing', message: missing.message, ...missing.details, waitSeconds: wish.waitBaseMs / 1_000 })
-  const since = clock()
+  const since = performance.now()
   if (!(await node.bases.addedSince(seen, wish.waitBaseMs, signal))) throw missing
   // Another base may have been added that does not fit either: what is left of the patience is for the next one.
-  return planOnFittingBase(node, { ...wish, waitBaseMs: wish.waitBaseMs - (clock() - since) }, context)
+  return planOnFittingBase(node, { ...wish, waitBaseMs: wish.waitBaseMs - (performance.now() - since) }, context)
 }
 
 function baseMissing(bases: readonly OtherBase[]): MeshError {

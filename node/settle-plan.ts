@@ -10,8 +10,8 @@ const PATIENCE_MS = 8_000
 const QUIET_MS = 1_000
 
 export async function settledPlan(node: Node, wish: PlanWish, say: (line: string) => void): Promise<PlanOnBase> {
-  const { clock } = node.options
-  const deadline = clock() + PATIENCE_MS
+  // Waiting goes by the stopwatch: the clock of the day may be set meanwhile.
+  const deadline = performance.now() + PATIENCE_MS
   let told = false
   for (;;) {
     const planned = await planOnOwnBases(node, wish)
@@ -20,13 +20,13 @@ export async function settledPlan(node: Node, wish: PlanWish, say: (line: string
     const unmet = unmetCommunities(node.registry)
     const met = unmet.length === 0
     if (met && quiet >= QUIET_MS) return planned
-    if (clock() >= deadline) {
+    if (performance.now() >= deadline) {
       if (!met) say(`Nobody of ${unmet.join(', ')} could be reached: what is offered there now may be missing here.`)
       return planned
     }
     if (!told) say('Meeting peers of the communities you follow ...')
     told = true
-    await node.news.next(met ? QUIET_MS - quiet : deadline - clock(), wish.signal)
+    await node.news.next(met ? QUIET_MS - quiet : deadline - performance.now(), wish.signal)
   }
 }
 
