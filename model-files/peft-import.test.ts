@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdtempDisposable, writeFile } from 'node:fs/promises'
+import { mkdtempDisposable, writeFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
@@ -245,6 +245,14 @@ describe('refused by name, and nothing is written', () => {
     await expect(conversion).rejects.toThrow(
       expect.objectContaining({ code: 'peft-unsupported', message: expect.stringMatching(/safe_serialization=True/) }),
     )
+  })
+
+  test.each(['adapter_config.json', 'adapter_model.safetensors'])('a folder without %s', async (name) => {
+    await using folder = await temporaryFolder()
+    const dir = await writePeftFolder(join(folder.path, 'peft'), { weights: safetensorsBytes(vProjection()) })
+    await rm(join(dir, name))
+    const conversion = convertPeft({ dir, base, out: join(folder.path, 'out.gguf') })
+    await expect(conversion).rejects.toMatchObject({ code: 'peft-unsupported', details: { file: name } })
   })
 
   test('a folder that is not there', async () => {

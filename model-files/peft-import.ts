@@ -54,6 +54,7 @@ export interface ConvertedAdapter {
 export async function convertPeft(request: ConvertPeftRequest): Promise<ConvertedAdapter> {
   const { dir, base, out } = request
   requireLlama(base.architecture, base.architecture)
+  requirePart(dir, 'adapter_config.json')
   using configFile = openFileSource(join(dir, 'adapter_config.json'))
   const config = readPeftConfig(configFile.read(0, Math.min(configFile.size, peftConfigMaxBytes + 1)))
   if (config.baseModelClass !== undefined && !/^(Llama|Mistral)/.test(config.baseModelClass)) {
@@ -94,6 +95,16 @@ function requireLlama(architecture: string, name: string): void {
   )
 }
 
+/** A folder without it is no PEFT folder; where there is no folder at all, opening it says so. */
+function requirePart(dir: string, name: string): void {
+  if (!existsSync(dir) || existsSync(join(dir, name))) return
+  throw new MeshError(
+    'peft-unsupported',
+    `${dir} holds no ${name}: give the folder that save_pretrained wrote, with adapter_config.json and adapter_model.safetensors.`,
+    { file: name },
+  )
+}
+
 function openWeights(dir: string): ByteSource & Disposable {
   const has = (name: string): boolean => existsSync(join(dir, name))
   const name = 'adapter_model.safetensors'
@@ -112,6 +123,7 @@ function openWeights(dir: string): ByteSource & Disposable {
         { file: name },
       )
     }
+    requirePart(dir, name)
   }
   const weights = openFileSource(join(dir, name))
   if (weights.size <= limits.adapterMaxBytes) return weights
