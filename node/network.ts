@@ -37,7 +37,12 @@ export function createNetwork({ config, releases, log, onStart }: NetworkParts):
     const started = startSwarm(swarmOptions(config, log))
     swarm = started
     onStart(started)
-    for (const { infohash, metainfo, paths } of releases.list()) await started.seed(infohash, { metainfo, paths })
+    for (const { id, infohash, metainfo, paths } of releases.list()) {
+      await started.seed(infohash, { metainfo, paths }).catch((error: unknown) => {
+        // One release that can't be served must not keep the others from it.
+        log(`The release ${id.slice(0, 12)} is not served: ${error instanceof Error ? error.message : String(error)}`)
+      })
+    }
     return started
   }
   return {

@@ -1,6 +1,7 @@
 // Exchange streams over Hyperswarm as the registry wants them (its port `ExchangeNetwork`): topics to meet on, and one channel of frames
 // per peer. The connections live in the network child; when it dies, every channel closes and peers are met again.
 import { isMeshError, limits, MeshError, toHex } from '../protocol/index.ts'
+import { frameCost } from './network-child/messages.ts'
 import type { NetworkEvent } from './network-child/messages.ts'
 import type { NetworkClient } from './network-client.ts'
 
@@ -132,7 +133,7 @@ export class HyperswarmChannel {
         yield frame
         // The child reads on only as fast as frames are dealt with here.
         if (!this.#ended)
-          this.#client.request('peer-consumed', { peerId: this.id, bytes: frame.length }).catch(() => {})
+          this.#client.request('peer-consumed', { peerId: this.id, bytes: frameCost(frame) }).catch(() => {})
       } else if (this.#ended) return
       else await new Promise<void>((resolve) => (this.#wake = resolve))
     }

@@ -81,6 +81,73 @@ describe('a release', () => {
   }, 60_000)
 })
 
+describe('a fetch that is stopped', () => {
+  it('at the door serves nothing, keeps its bytes, and can be made again', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
+    const fetcher = net.swarm()
+    await seed(net.swarm(), release)
+    const stop = new AbortController()
+    const checkModel = async (): Promise<void> => {
+      stop.abort()
+      stop.signal.throwIfAborted()
+    }
+    await expect(fetchOf(release, fetcher, { checkModel, signal: stop.signal })).rejects.toThrow(/aborted/)
+    expect((await fetcher.status()).torrents).toEqual([])
+    const resumed: number[] = []
+    const onEvent = (event: FetchReleaseEvent): void => {
+      if (event.kind === 'progress') resumed.push(event.progress.resumedBytes)
+    }
+    await fetchOf(release, fetcher, { onEvent })
+    expect(Math.max(...resumed)).toBe(release.adapter.length + release.signed.sealed.length)
+  }, 60_000)
+
+  it('halfway can be made again at once', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: 2 * MiB })
+    const fetcher = net.swarm({ limits: { downloadBytesPerSecond: MiB } })
+    await seed(net.swarm(), release)
+    const stop = new AbortController()
+    const onEvent = (event: FetchReleaseEvent): void => {
+      if (event.kind === 'progress' && event.progress.bytes > 0) stop.abort()
+    }
+    await expect(fetchOf(release, fetcher, { onEvent, signal: stop.signal })).rejects.toMatchObject({ code: 'aborted' })
+    const verified = await fetchOf(release, fetcher)
+    expect(readFileSync(verified.files.adapter).equals(release.adapter)).toBe(true)
+  }, 60_000)
+
+  it('by dropping its release says so at once', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
+    const fetcher = net.swarm()
+    const refusal = fetchOf(release, fetcher).catch((error: unknown) => error)
+    while ((await fetcher.status()).torrents.length === 0);
+    await fetcher.drop(release.torrent.infohash)
+    expect(await refusal).toMatchObject({ code: 'aborted' })
+  }, 15_000)
+
+  it('because another of the same release goes on leaves that one alone', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
+    const fetcher = net.swarm()
+    const first = fetchOf(release, fetcher)
+    while ((await fetcher.status()).torrents.length === 0);
+    await expect(fetchOf(release, fetcher)).rejects.toMatchObject({ code: 'already-exists' })
+    await seed(net.swarm(), release)
+    await first
+  }, 60_000)
+})
+
+it('what can not be seeded does not keep the network child from starting again', async () => {
+  const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
+  const swarm = net.swarm()
+  const metainfo = release.torrent.metainfo.subarray(0, -1)
+  await expect(swarm.seed(new Uint8Array(20), { metainfo, paths: release.paths })).rejects.toMatchObject({
+    code: 'malformed',
+  })
+  await seed(swarm, release)
+  const { state } = swarm
+  if (state.kind === 'running') process.kill(state.pid, 'SIGKILL')
+  while (swarm.state === state) await swarm.status().catch(() => {})
+  expect((await swarm.status()).torrents).toHaveLength(1)
+}, 30_000)
+
 describe('the door refuses, and keeps nothing of,', () => {
   const refused = async (release: ReleaseOnDisk, code: string, over: Partial<FetchReleaseJob> = {}): Promise<void> => {
     const seeder = net.swarm()

@@ -1,8 +1,19 @@
 // From a release id and an infohash to a release that is what it claims to be. This is the door: nothing a peer sent is used before
 // seal, release id, size, SHA-256 and the model check have passed, and only here is a `VerifiedRelease` made.
 import { readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { sha256File } from '../model-files/index.ts'
-import { bytesEqual, isMeshError, MeshError, openManifest, sealedReleaseId, toHex } from '../protocol/index.ts'
+import {
+  bytesEqual,
+  isMeshError,
+  MeshError,
+  openManifest,
+  readReleaseTorrent,
+  releaseAdapterFile,
+  releaseManifestFile,
+  sealedReleaseId,
+  toHex,
+} from '../protocol/index.ts'
 import type { Manifest, SignedManifest } from '../protocol/index.ts'
 import type { FetchEvent, FetchProgress, FetchResult, PeerName, PeerTraffic } from './network-child/messages.ts'
 import type { NetworkClient } from './network-client.ts'
@@ -60,7 +71,9 @@ export async function fetchRelease(client: NetworkClient, job: FetchReleaseJob):
   try {
     return await passDoor(fetched, job)
   } catch (error) {
-    if (!isMeshError(error, 'aborted') && !job.signal.aborted) await discard(client, job)
+    // Unverified bytes are not served on. Stopped by the caller, they stay where the next try finds them.
+    if (job.signal.aborted) await client.drop(job.ref.infohash).catch(() => {})
+    else await discard(client, job)
     throw error
   }
 }
@@ -89,8 +102,8 @@ async function fetchOnce(client: NetworkClient, job: FetchReleaseJob): Promise<F
     } else if (event.kind === 'blame') {
       job.onEvent({ kind: 'peer-blamed', peer: event.peer, banned: event.banned })
     } else {
-      // A megabyte of manifest tells whether the gigabyte behind it is worth fetching.
-      readSealed(event.path, ref).catch((error: unknown) => stop.abort(error))
+      // The manifest tells whether the gigabyte behind it is worth fetching.
+      readSealed(pathsIn(folder).manifest, ref).catch((error: unknown) => stop.abort(error))
     }
   }
   const fetching = client.request(
@@ -124,8 +137,12 @@ async function passOnSeeders(client: NetworkClient, job: FetchReleaseJob, signal
   }
 }
 
-async function passDoor(fetched: FetchResult, { ref, checkModel, signal }: FetchReleaseJob): Promise<VerifiedRelease> {
-  const { paths, metainfo, peers } = fetched
+async function passDoor({ metainfo, peers }: FetchResult, job: FetchReleaseJob): Promise<VerifiedRelease> {
+  const { ref, folder, checkModel, signal } = job
+  const paths = pathsIn(folder)
+  if (!bytesEqual(readReleaseTorrent(metainfo).infohash, ref.infohash)) {
+    throw new MeshError('hash-mismatch', 'The network process fetched another torrent than the one asked for.')
+  }
   const signed = await readSealed(paths.manifest, ref)
   const { adapter } = signed.manifest
   const { size } = await stat(paths.adapter)
@@ -154,6 +171,11 @@ async function readSealed(path: string, ref: ReleaseRef): Promise<SignedManifest
     })
   }
   return openManifest(sealed)
+}
+
+/** Known here, not taken from the network child: what it names could be any file of this machine. */
+function pathsIn(folder: string): VerifiedRelease['files'] {
+  return { manifest: join(folder, releaseManifestFile), adapter: join(folder, releaseAdapterFile) }
 }
 
 /** Refused bytes are not kept, and not served on. */

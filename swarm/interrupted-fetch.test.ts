@@ -6,26 +6,36 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { inspectBase, openFileSource, randomBase, validateAdapter } from '../model-files/index.ts'
+import type { BaseInfo } from '../model-files/index.ts'
 import { toHex } from '../protocol/index.ts'
 import type { Swarm } from './index.ts'
 import type { FetchOrder, FetchReport } from './testing/fetching-node.ts'
 import { startLoopback } from './testing/loopback-swarm.ts'
 import type { Loopback } from './testing/loopback-swarm.ts'
-import { aReleaseOnDisk } from './testing/release-on-disk.ts'
+import { aRealReleaseOnDisk } from './testing/release-on-disk.ts'
 import type { ReleaseOnDisk } from './testing/release-on-disk.ts'
 
 const MiB = 1024 * 1024
-const totalBytes = 64 * MiB
+/** Two blocks of this width make a rank of 426 just over 64 MiB. */
+const aLargeBase = { layers: 2, width: 1_024, feedForward: 2_816, dtype: 'BF16' } as const
+const rank = 426
 const limit = 4 * MiB
 const onlyTcp = { noise: false, exchange: false, bep44: false }
 const fetchingNode = fileURLToPath(new URL('./testing/fetching-node.ts', import.meta.url))
 
 let net: Loopback
+let base: BaseInfo
 let release: ReleaseOnDisk
+let totalBytes: number
 
 beforeAll(async () => {
   net = await startLoopback()
-  release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: totalBytes })
+  const basePath = join(net.folder, 'base.gguf')
+  await randomBase(aLargeBase, basePath)
+  base = await inspectBase(basePath)
+  release = await aRealReleaseOnDisk(join(net.folder, 'published'), base, { rank })
+  totalBytes = release.adapter.length
 }, 60_000)
 afterAll(async () => {
   await net[Symbol.asyncDispose]()
@@ -71,11 +81,16 @@ describe('a fetch of 64 MiB at 4 MiB/s', () => {
   it('goes on from the other seeder when one dies in mid-file', async () => {
     const [dying, survivor] = [await aSeeder(), await aSeeder()]
     let killed: Promise<number> | undefined
+    let checked = false
     const killAtBytes = totalBytes * 0.4
     const verified = await net.swarm({ limits: { downloadBytesPerSecond: limit } }, onlyTcp).fetchRelease({
       ref: { releaseId: release.signed.releaseId, infohash: release.torrent.infohash },
       folder: join(net.folder, 'one-dies'),
-      checkModel: async () => {},
+      checkModel: async (path, manifest, signal) => {
+        using source = openFileSource(path)
+        expect(await validateAdapter(source, base, { signal })).toMatchObject({ rank: manifest.adapter.rank })
+        checked = true
+      },
       findSeeders: nobody,
       patienceMs: 30_000,
       signal: AbortSignal.timeout(100_000),
@@ -89,6 +104,8 @@ describe('a fetch of 64 MiB at 4 MiB/s', () => {
       },
     })
     expect(readFileSync(verified.files.adapter).equals(release.adapter)).toBe(true)
+    expect(checked).toBe(true)
+    expect(totalBytes).toBeGreaterThan(64 * MiB)
     const before = await killed!
     const after = await sentBytes(survivor)
     expect(before).toBeLessThan(totalBytes)

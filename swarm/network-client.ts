@@ -1,6 +1,6 @@
 // This node's end of the network child: starts it, tells a restarted one what the last one knew (topics, seeded releases), and passes on
 // what it says. What must survive a crash is kept here; what a peer said is checked by whoever asked for it.
-import { toHex } from '../protocol/index.ts'
+import { isMeshError, toHex } from '../protocol/index.ts'
 import { siblingEntry, superviseChild } from '../supervisor/index.ts'
 import type { ChildState, RequestOptions, SupervisedChild } from '../supervisor/index.ts'
 import type {
@@ -33,7 +33,12 @@ export class NetworkClient implements AsyncDisposable {
       onStart: async (child) => {
         const addresses = (await child.request('configure', network)) as NetworkAddresses
         for (const topic of this.#topics.values()) await child.request('topic-join', { topic })
-        for (const seed of this.#seeds.values()) await child.request('seed', seed)
+        for (const [infohash, seed] of this.#seeds) {
+          // What can't be served any more must not keep the network from starting.
+          await this.#tellSeed(child, infohash, seed).catch((error: unknown) => {
+            if (isMeshError(error, 'child-crashed')) throw error
+          })
+        }
         this.#addresses.resolve(addresses)
       },
     })
@@ -68,7 +73,7 @@ export class NetworkClient implements AsyncDisposable {
   /** Serves a release whose files were verified, from `seed.paths`, also after a restart of the child. */
   async seed(infohash: Uint8Array, seed: SeedRequest): Promise<void> {
     this.#seeds.set(toHex(infohash), seed)
-    await this.request('seed', seed)
+    await this.#tellSeed(this.#child, toHex(infohash), seed)
   }
 
   serves(infohash: Uint8Array): boolean {
@@ -78,6 +83,20 @@ export class NetworkClient implements AsyncDisposable {
   async drop(infohash: Uint8Array): Promise<void> {
     this.#seeds.delete(toHex(infohash))
     await this.request('drop', { infohash })
+  }
+
+  /** A child that died is told again when it is back; what it refused is not. */
+  async #tellSeed(
+    child: { request(type: string, payload: unknown): Promise<unknown> },
+    infohash: string,
+    seed: SeedRequest,
+  ): Promise<void> {
+    try {
+      await child.request('seed', seed)
+    } catch (error) {
+      if (!isMeshError(error, 'child-crashed')) this.#seeds.delete(infohash)
+      throw error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

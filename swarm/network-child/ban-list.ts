@@ -24,6 +24,8 @@ export class BanList {
 /** A home has one address and any number of ports, so a TCP peer is banned with its address; on loopback each port is another node. */
 function key({ kind, id }: PeerName): string {
   if (kind === 'noise') return `noise ${id}`
-  const host = id.slice(0, id.lastIndexOf(':'))
-  return `tcp ${host.startsWith('127.') || host === '::1' ? id : host}`
+  // Where both kinds of addresses are listened on, those of version 4 come dressed as version 6.
+  const address = id.replace(/^::ffff:/, '')
+  const host = address.slice(0, address.lastIndexOf(':'))
+  return `tcp ${host.startsWith('127.') || host === '::1' ? address : host}`
 }

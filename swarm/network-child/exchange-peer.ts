@@ -2,6 +2,8 @@
 import type { NoiseStream } from 'hyperdht'
 import { isMeshError, limits, MeshError } from '../../protocol/index.ts'
 import { frameBytes, FrameReader } from './frame-reader.ts'
+import { frameCost } from './messages.ts'
+import { collectsTooMuch } from './noise-limits.ts'
 
 const MiB = 1024 * 1024
 
@@ -78,7 +80,8 @@ export class ExchangePeer {
   check(): void {
     const nowMs = this.#nowMs()
     if (nowMs - this.#budget.sinceMs > budgetMs) this.#budget = { sinceMs: nowMs, bytes: 0 }
-    if (this.#stream.rawBytesRead - this.#rawBytes > undecryptedMaxBytes) this.close('it sends messages without end')
+    const tooMuch = collectsTooMuch(this.#stream) || this.#stream.rawBytesRead - this.#rawBytes > undecryptedMaxBytes
+    if (tooMuch) this.close('it sends messages without end')
     else if (this.#frames === 0 && nowMs - this.#openedAtMs > firstFrameMs) this.close('it said nothing')
     else if (this.#frameSinceMs !== undefined && nowMs - this.#frameSinceMs > frameMs) this.close('it is too slow')
     else this.#resumeIfMay()
@@ -96,7 +99,7 @@ export class ExchangePeer {
     }
     for (const frame of frames) {
       this.#frames++
-      this.#unconsumedBytes += frame.length
+      this.#unconsumedBytes += frameCost(frame)
       this.#events.onFrame(frame)
     }
     if (frames.length > 0 || this.#reader.pendingBytes === 0) this.#frameSinceMs = undefined

@@ -1,11 +1,12 @@
 // Where nodes that care about the same thing meet: Hyperswarm topics, and one exchange connection per peer.
 import type HyperDHT from 'hyperdht'
 import type { NoiseKeyPair, NoiseStream } from 'hyperdht'
-import Hyperswarm, { type Discovery, type PeerInfo } from 'hyperswarm'
+import type { Discovery, PeerInfo } from 'hyperswarm'
 import { MeshError, toHex } from '../../protocol/index.ts'
 import type { BanList } from './ban-list.ts'
 import { ExchangePeer } from './exchange-peer.ts'
 import type { NetworkEvent } from './messages.ts'
+import { OneConnectionSwarm, Settling } from './one-connection.ts'
 
 export interface ExchangeOptions {
   readonly dht: HyperDHT
@@ -32,20 +33,21 @@ interface Topic {
 
 export class Exchange implements AsyncDisposable {
   readonly #options: ExchangeOptions
-  readonly #swarm: Hyperswarm
+  readonly #swarm: OneConnectionSwarm
+  readonly #settling: Settling
   readonly #topics = new Map<string, Topic>()
   readonly #peers = new Map<string, ExchangePeer>()
   readonly #sweep: NodeJS.Timeout
 
   constructor(options: ExchangeOptions) {
     this.#options = options
-    this.#swarm = new Hyperswarm({
-      dht: options.dht,
-      keyPair: options.keyPair,
-      maxPeers: options.peersMax,
-      firewall: (publicKey) => options.bans.has({ kind: 'noise', id: toHex(publicKey) }),
-    })
-    this.#swarm.on('connection', (stream: NoiseStream, info: PeerInfo) => this.#onConnection(stream, info))
+    const { dht, keyPair, peersMax, bans, nowMs } = options
+    const firewall = (publicKey: Buffer) => bans.has({ kind: 'noise', id: toHex(publicKey) })
+    this.#swarm = new OneConnectionSwarm({ dht, keyPair, maxPeers: peersMax, firewall }, nowMs)
+    this.#settling = new Settling(nowMs)
+    this.#swarm.on('connection', (stream: NoiseStream, info: PeerInfo) =>
+      this.#settling.add(stream, () => this.#onConnection(stream, info)),
+    )
     this.#sweep = setInterval(() => this.#onSweep(), sweepMs).unref()
   }
 
@@ -90,6 +92,7 @@ export class Exchange implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sweep)
+    this.#settling.close()
     for (const peer of this.#peers.values()) peer.close('this node is closing')
     await this.#swarm.destroy()
   }

@@ -12,7 +12,7 @@ export class FrameReader {
     return this.#bytes
   }
 
-  /** The frames that `chunk` completes. Throws `too-large` as soon as a header claims too much, `malformed` for an empty frame. */
+  /** The frames that `chunk` completes. Throws `too-large` as soon as a header claims too much. */
   push(chunk: Uint8Array): Uint8Array[] {
     this.#chunks.push(chunk)
     this.#bytes += chunk.length
@@ -38,7 +38,6 @@ export class FrameReader {
         `This peer announced a frame of ${length} bytes; at most ${limits.frameMaxBytes} are read.`,
       )
     }
-    if (length === 0) throw new MeshError('malformed', 'This peer sent an empty frame.')
     return length
   }
 
@@ -47,8 +46,8 @@ export class FrameReader {
     const all = this.#chunks[0]!
     this.#chunks = all.length > bytes ? [all.subarray(bytes)] : []
     this.#bytes -= bytes
-    // A copy: the rest of the chunk must not be kept alive by a frame that is.
-    return all.slice(0, bytes)
+    // A copy (which `slice` of a Buffer is not): the rest of the chunk must not be kept alive by a frame that is.
+    return Uint8Array.from(all.subarray(0, bytes))
   }
 
   #join(): void {

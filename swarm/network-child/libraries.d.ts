@@ -74,9 +74,10 @@ declare module 'bittorrent-protocol' {
     readonly peerId: string | null
     extendedHandshake: Record<string, unknown>
     peerExtendedHandshake: Record<string, unknown>
+    readonly requests: PieceRequest[]
     readonly peerRequests: PieceRequest[]
     readonly peerPieces: { get(index: number): boolean }
-    readonly ut_metadata: Extension
+    readonly ut_metadata: MetadataExtension
     readonly _ext: Record<string, Extension>
     _parserSize: number
     _bufferSize: number
@@ -87,10 +88,18 @@ declare module 'bittorrent-protocol' {
     _onMessageLength(bytes: Uint8Array): void
     _onRequest(index: number, offset: number, length: number): void
     _onExtended(extension: number, bytes: Uint8Array): void
+    _onHave(index: number): void
+    _onBitField(bytes: Uint8Array): void
+    _onPiece(index: number, offset: number, bytes: Uint8Array): void
+    _onReject(index: number, offset: number, length: number): void
   }
   export interface Extension {
     onMessage(bytes: Uint8Array): void
     onExtendedHandshake(handshake: Record<string, unknown>): void
+  }
+  export interface MetadataExtension extends Extension {
+    /** Resolves to whether the hash is right. */
+    setMetadata(info: Uint8Array): Promise<boolean>
   }
 }
 
@@ -117,6 +126,11 @@ declare module 'webtorrent' {
     readonly addr: string | null
     readonly wire: Wire | null
   }
+  export interface Piece {
+    readonly length: number
+    readonly missing: number
+    readonly constructor: new (length: number) => Piece
+  }
   export interface PiecePicker {
     getRarestPiece(filter: (index: number) => boolean): number
     destroy(): void
@@ -124,7 +138,8 @@ declare module 'webtorrent' {
   export interface Torrent extends EventEmitter {
     readonly infoHash: string
     readonly length: number
-    readonly pieces: readonly ({ readonly length: number; readonly missing: number } | null)[]
+    /** Null once verified. */
+    readonly pieces: (Piece | null)[]
     readonly bitfield: { get(index: number): boolean }
     readonly wires: readonly Wire[]
     readonly destroyed: boolean
@@ -165,7 +180,12 @@ declare module 'hyperdht' {
   export interface NoiseStream extends Duplex {
     readonly publicKey: Buffer
     readonly remotePublicKey: Buffer
+    readonly isInitiator: boolean
     readonly rawBytesRead: number
+    /** Until the other end has greeted. */
+    readonly _setup: boolean
+    /** Bytes of the message that is being collected; 0 between two. */
+    readonly _len: number
     readonly opened: Promise<boolean>
   }
   export interface NoiseServer extends EventEmitter {
@@ -208,14 +228,20 @@ declare module 'hyperswarm' {
     refresh(options: { client: boolean; server: boolean }): Promise<unknown>
     destroy(): Promise<void>
   }
+  export interface HyperswarmOptions {
+    readonly dht: HyperDHT
+    readonly keyPair: NoiseKeyPair
+    readonly maxPeers?: number
+    firewall?(publicKey: Buffer): boolean
+  }
   export default class Hyperswarm extends EventEmitter {
-    constructor(options: {
-      dht: HyperDHT
-      keyPair: NoiseKeyPair
-      maxPeers?: number
-      firewall?(publicKey: Buffer): boolean
-    })
+    constructor(options: HyperswarmOptions)
+    readonly _allConnections: { get(publicKey: Buffer): NoiseStream | undefined }
+    _handleServerConnection(stream: NoiseStream): void
     readonly server: NoiseServer
+    readonly keyPair: NoiseKeyPair
+    listen(): Promise<unknown>
+    joinPeer(publicKey: Buffer): void
     readonly listening: Promise<unknown> | null
     readonly connections: ReadonlySet<NoiseStream>
     join(topic: Buffer, options: { client: boolean; server: boolean }): Discovery

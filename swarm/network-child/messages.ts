@@ -124,6 +124,11 @@ export type NetworkEvent =
   | { readonly kind: 'peer-frame'; readonly peerId: string; readonly frame: Uint8Array }
   | { readonly kind: 'peer-close'; readonly peerId: string; readonly reason: string }
 
+/** What a frame on its way to whoever reads it counts for, in bytes: a million empty ones are not nothing. */
+export function frameCost(frame: Uint8Array): number {
+  return frame.length + 512
+}
+
 /** Request name -> payload and result. */
 export interface NetworkRequests {
   configure: { payload: NetworkOptions; result: NetworkAddresses }
@@ -131,7 +136,7 @@ export interface NetworkRequests {
   'topic-leave': { payload: { topic: Uint8Array }; result: void }
   /** Resolves when the frame has been handed to the connection and there is room for more. */
   'peer-send': { payload: { peerId: string; frame: Uint8Array }; result: void }
-  /** The parent has consumed this many bytes of frames: more may come. */
+  /** The parent has consumed frames of this `frameCost`: more may come. */
   'peer-consumed': { payload: { peerId: string; bytes: number }; result: void }
   'peer-close': { payload: { peerId: string; reason: string; ban: boolean }; result: void }
   'pointer-put': { payload: MutableItem; result: number }

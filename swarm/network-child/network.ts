@@ -35,6 +35,8 @@ const lookupServedMs = 30_000
 interface Sourcing {
   readonly keys: Map<string, Uint8Array>
   readonly addresses: Set<string>
+  readonly signal: AbortSignal
+  readonly ended: Promise<void>
 }
 
 export class Network implements AsyncDisposable {
@@ -132,31 +134,34 @@ export class Network implements AsyncDisposable {
 
   async fetch(request: FetchRequest, signal: AbortSignal, emit: (event: FetchEvent) => void): Promise<FetchResult> {
     const name = toHex(request.infohash)
-    if (this.#sourcing.has(name)) throw new MeshError('already-exists', 'This release is already being fetched.')
-    const sourcing: Sourcing = { keys: new Map(), addresses: new Set() }
-    const ended = new AbortController()
-    const fetched = this.#torrents.fetch({
-      infohash: request.infohash,
-      folder: request.folder,
-      ...(request.metainfo && { metainfo: request.metainfo }),
-      signal,
-      emit,
-    })
+    const before = this.#sourcing.get(name)
+    if (before && !before.signal.aborted) {
+      throw new MeshError('already-exists', 'This release is already being fetched.')
+    }
+    const whenEnded = Promise.withResolvers<void>()
+    const sourcing: Sourcing = { keys: new Map(), addresses: new Set(), signal, ended: whenEnded.promise }
     this.#sourcing.set(name, sourcing)
-    this.addSources(request.infohash, request.sources)
-    // Who has a part of it may be asked for that part, so it is announced from the start.
-    this.#announceAtMs.set(name, 0)
-    const sources = this.#findSources(request.infohash, sourcing, AbortSignal.any([ended.signal, this.#closing.signal]))
+    const ended = new AbortController()
+    let sources: Promise<void> | undefined
     try {
+      // One that was stopped may still be closing its files.
+      if (before) await before.ended
+      const fetched = this.#torrents.fetch({ ...request, signal, emit })
+      this.addSources(request.infohash, request.sources)
+      // Who has a part of it may be asked for that part, so it is announced from the start.
+      this.#announceAtMs.set(name, 0)
+      const isOver = AbortSignal.any([ended.signal, this.#closing.signal])
+      sources = this.#findSources(request.infohash, sourcing, isOver)
       return await fetched
     } catch (error) {
       this.#announceAtMs.delete(name)
       throw error
     } finally {
       ended.abort()
-      this.#sourcing.delete(name)
-      this.#transfer?.forget(request.infohash)
       await sources
+      this.#transfer?.forget(request.infohash)
+      if (this.#sourcing.get(name) === sourcing) this.#sourcing.delete(name)
+      whenEnded.resolve()
     }
   }
 
@@ -204,7 +209,7 @@ export class Network implements AsyncDisposable {
     let nextLookupAtMs = 0
     while (!signal.aborted) {
       if (this.#dht && this.#options.switches.bep5 && Date.now() >= nextLookupAtMs) {
-        const served = (this.#torrents.session(infohash)?.livePeers ?? 0) > 0
+        const served = this.#torrents.session(infohash)?.isServed ?? false
         const aloneMs = lookupAloneMs[Math.min(lookups++, lookupAloneMs.length - 1)]!
         nextLookupAtMs = Date.now() + (served ? lookupServedMs : aloneMs)
         await this.#dht.lookup(infohash, (address) => this.#torrents.addAddress(infohash, address), signal)

@@ -105,6 +105,7 @@ export class TorrentClient implements AsyncDisposable {
     server.prependListener('connection', (socket: Socket) => this.#onIncoming(socket))
     this.#sweep = setInterval(() => {
       const wires = [...this.#entries.values()].flatMap(({ session }) => session.torrent.wires)
+      for (const { session, state } of this.#entries.values()) if (state === 'fetching') session.askOn()
       this.#stalled.drop(wires, this.#nowMs(), options.limits.downloadBytesPerSecond !== undefined)
     }, sweepMs).unref()
   }
@@ -132,6 +133,7 @@ export class TorrentClient implements AsyncDisposable {
     })
     entry.session.torrent.on('error', (error: Error) => end.reject(storageError(error)))
     entry.session.torrent.once('done', () => end.resolve())
+    entry.session.torrent.once('close', () => end.reject(dropped()))
     const onAbort = () => end.reject(job.signal.reason)
     job.signal.addEventListener('abort', onAbort, { once: true })
     const watch = this.#watch(entry, job, end.reject)
@@ -159,9 +161,15 @@ export class TorrentClient implements AsyncDisposable {
     if (entry) throw new MeshError('already-exists', 'This release is still being fetched.')
     const files = new ReleaseFiles(paths, release.layout)
     const torrent = this.#client.add(release.metainfo, { ...torrentOptions(() => files), skipVerify: true })
-    torrent.on('error', () => this.#entries.delete(infohash))
+    const ready = Promise.withResolvers<void>()
+    torrent.once('ready', () => ready.resolve())
+    torrent.on('error', (error: Error) => {
+      this.#entries.delete(infohash)
+      ready.reject(storageError(error))
+    })
+    torrent.once('close', () => ready.reject(dropped()))
     this.#entries.set(infohash, { session: this.#session(torrent, {}), state: 'seeding', files, metainfo: release })
-    await new Promise<void>((resolve) => torrent.once('ready', resolve))
+    await ready.promise
   }
 
   async drop(infohash: Uint8Array): Promise<void> {
@@ -346,6 +354,10 @@ function onlyLiars(session: TorrentSession): MeshError {
     'Every peer that offered this release sent bytes that are not its own. Try again when other seeders are online.',
     { peers },
   )
+}
+
+function dropped(): MeshError {
+  return new MeshError('aborted', 'The release was dropped.')
 }
 
 function storageError(error: Error): MeshError {

@@ -7,10 +7,11 @@ import type { Peer, Torrent } from 'webtorrent'
 import {
   fromHex,
   isMeshError,
-  type MeshError,
+  MeshError,
   readReleaseTorrent,
   type ReleaseTorrent,
   releaseMetainfoMaxBytes,
+  toHex,
 } from '../../protocol/index.ts'
 import type { BanList } from './ban-list.ts'
 import type { PeerName, PeerTraffic } from './messages.ts'
@@ -22,6 +23,7 @@ const strikesUntilBan = 2
 /** Blocks of 16 KiB asked for and not yet received, over all peers: what is lost when the process is killed stays below 1 MiB. */
 const inFlightMax = 64
 const peersRememberedMax = 1_000
+const servedMs = 5_000
 
 export interface SessionEvents {
   onMetainfo?(release: ReleaseTorrent): void
@@ -35,7 +37,9 @@ export class TorrentSession {
   readonly torrent: Torrent
   readonly #bans: BanList
   readonly #events: SessionEvents
-  readonly #owners = new PieceOwners()
+  readonly #nowMs: () => number
+  #blockAtMs = -Infinity
+  readonly #owners: PieceOwners
   readonly #strikes = new Map<string, number>()
   readonly #traffic = new Map<string, { name: PeerName; receivedBytes: number; sentBytes: number }>()
   readonly #names = new Map<Wire, PeerName>()
@@ -44,6 +48,8 @@ export class TorrentSession {
     this.torrent = torrent
     this.#bans = bans
     this.#events = events
+    this.#nowMs = nowMs
+    this.#owners = new PieceOwners(nowMs)
     this.#takeOnlyReleases()
     this.#refuseBanned()
     this.#askOnePeerPerPiece()
@@ -62,20 +68,35 @@ export class TorrentSession {
     })
   }
 
-  /** False when it is connected already, banned, or no address. */
+  /** False when it is connected already, banned, or no address; or when the torrent is not yet ready for peers. */
   addAddress(address: string): boolean {
-    if (this.torrent.destroyed || this.#bans.has({ kind: 'tcp', id: address })) return false
+    if (!this.#takesPeers || this.#bans.has({ kind: 'tcp', id: address })) return false
     return this.torrent.addPeer(address)
   }
 
   /** Speaks the BitTorrent wire over a connected stream. `peer` is the other end's key in hex. */
   addStream(stream: Duplex, peer: string): boolean {
-    if (this.torrent.destroyed || this.#bans.has({ kind: 'noise', id: peer })) return false
+    if (!this.#takesPeers || this.#bans.has({ kind: 'noise', id: peer })) return false
     return this.torrent.addPeer(Object.assign(stream, { id: noiseId(peer), connected: true }))
   }
 
   isConnected(peer: string): boolean {
     return this.torrent._peers?.has(noiseId(peer)) ?? false
+  }
+
+  /** The library throws before and after. */
+  get #takesPeers(): boolean {
+    return !this.torrent.destroyed && this.torrent.infoHash !== undefined
+  }
+
+  /** Whether a block that was asked for came in the last seconds: a peer that is only connected serves nothing. */
+  get isServed(): boolean {
+    return this.#nowMs() - this.#blockAtMs < servedMs
+  }
+
+  /** The library asks for more only when something happens; that everyone has gone silent must not be the end. */
+  askOn(): void {
+    if (this.torrent.ready && !this.torrent.destroyed) this.torrent._update()
   }
 
   get livePeers(): number {
@@ -100,14 +121,17 @@ export class TorrentSession {
     wire.on('extended', () => this.#shareInFlight())
     wire.once('close', () => {
       this.#names.delete(wire)
+      this.#owners.gone(name.id)
       this.#shareInFlight()
     })
     wire.on('piece', (index: number, _offset: number, bytes: Uint8Array) => {
       this.#owners.received(index, name.id)
       traffic.receivedBytes += bytes.length
+      this.#blockAtMs = this.#nowMs()
     })
     peer.on('upload', (bytes: number) => (traffic.sentBytes += bytes))
     refuseLargeMetainfo(wire)
+    this.#keepMetadataStill(wire)
     this.#shareInFlight()
   }
 
@@ -128,17 +152,28 @@ export class TorrentSession {
     const isAlive = (peer: string) => [...this.#names].some(([wire, name]) => name.id === peer && !wire.destroyed)
     torrent._request = (wire, index, hotswap) => {
       const peer = this.#names.get(wire)
-      if (!peer || !this.#owners.mayAsk(index, peer.id, hotswap, isAlive)) return false
+      const may = peer ? this.#owners.mayAsk(index, peer.id, hotswap, isAlive) : 'no'
+      if (!peer || may === 'no') return false
+      if (may === 'anew') this.#beginAnew(index)
       const asked = request(wire, index, hotswap)
       if (asked) this.#owners.asked(index, peer.id)
       return asked
     }
   }
 
+  #beginAnew(index: number): void {
+    const piece = this.torrent.pieces[index]
+    if (!piece) return
+    this.#owners.begunAnew(index)
+    // What is still on its way is for the piece as it was, and is passed over.
+    this.torrent.pieces[index] = new piece.constructor(piece.length)
+  }
+
   #onBadPiece(piece: number): void {
     const verdict = this.#owners.failed(piece)
     if (verdict.kind !== 'guilty') return
-    const name = this.#traffic.get(verdict.peer)?.name
+    const live = [...this.#names.values()].find(({ id }) => id === verdict.peer)
+    const name = live ?? this.#traffic.get(verdict.peer)?.name
     if (!name) return
     const strikes = (this.#strikes.get(name.id) ?? 0) + 1
     this.#strikes.set(name.id, strikes)
@@ -164,15 +199,34 @@ export class TorrentSession {
   #takeOnlyReleases(): void {
     const { torrent } = this
     const accept = torrent._onMetadata.bind(torrent)
+    let taken = false
     torrent._onMetadata = (metadata) => {
       if (!(metadata instanceof Uint8Array)) return accept(metadata)
       try {
         const release = readReleaseTorrent(Uint8Array.from(metadata))
+        if (toHex(release.infohash) !== torrent.infoHash) throw noTorrent()
+        // Two peers may have sent the last of it at the same moment.
+        if (taken) return
+        taken = true
         this.#events.onMetainfo?.(release)
         accept(release.metainfo)
       } catch (error) {
         if (!isMeshError(error)) throw error
         this.#events.onRefused?.(error)
+      }
+    }
+  }
+
+  /** The library hashes the very bytes that the peer may go on to overwrite, and expects bencode in whatever has the right hash. */
+  #keepMetadataStill(wire: Wire): void {
+    const extension = wire.ut_metadata
+    const setMetadata = extension.setMetadata.bind(extension)
+    extension.setMetadata = async (info) => {
+      try {
+        return await setMetadata(Uint8Array.from(info))
+      } catch {
+        this.#events.onRefused?.(noTorrent())
+        return false
       }
     }
   }
@@ -188,6 +242,10 @@ export class TorrentSession {
 
 export function infohashOf(torrent: Torrent): Uint8Array {
   return fromHex(torrent.infoHash, 20)
+}
+
+function noTorrent(): MeshError {
+  return new MeshError('manifest-invalid', 'What this infohash stands for is not a release torrent.')
 }
 
 function noiseId(peer: string): string {

@@ -3,6 +3,7 @@
 import type HyperDHT from 'hyperdht'
 import type { NoiseKeyPair, NoiseServer, NoiseStream } from 'hyperdht'
 import { compareBytes, toHex } from '../../protocol/index.ts'
+import { collectsTooMuch } from './noise-limits.ts'
 import type { TorrentClient } from './torrent-client.ts'
 
 export const transferVersion = 1
@@ -10,6 +11,7 @@ const requestBytes = 21
 const answers = { accepted: 0, unknownInfohash: 1, unknownVersion: 2, busy: 3 } as const
 const requestMs = 10_000
 const dialMs = 30_000
+const goodbyeMs = 1_000
 const streamsMax = 128
 /** Pauses before another attempt at one peer. */
 const retryMs = [500, 1_000, 2_000, 5_000, 10_000]
@@ -45,6 +47,7 @@ export class Transfer implements AsyncDisposable {
       .then(() => (this.#listening = true))
       .catch(() => {})
     this.#sweep = setInterval(() => {
+      for (const stream of this.#streams) if (collectsTooMuch(stream)) stream.destroy()
       // A node that started before its network did would otherwise announce itself minutes later.
       if (this.#listening && this.#server.relayAddresses.length === 0) this.#server.refresh()
     }, sweepMs).unref()
@@ -79,10 +82,11 @@ export class Transfer implements AsyncDisposable {
   }
 
   async #dialOnce(infohash: Uint8Array, key: Uint8Array, dial: Dial): Promise<void> {
-    const stream = this.#dht.connect(Buffer.from(key), { keyPair: this.#keyPair })
-    dial.stream = stream
-    this.#own(stream)
+    let stream: NoiseStream | undefined
     try {
+      stream = this.#dht.connect(Buffer.from(key), { keyPair: this.#keyPair })
+      dial.stream = stream
+      this.#own(stream)
       const request = new Uint8Array(requestBytes)
       request[0] = transferVersion
       request.set(infohash, 1)
@@ -91,7 +95,7 @@ export class Transfer implements AsyncDisposable {
       if (answer === answers.accepted && this.#client.addStream(infohash, stream, toHex(key))) dial.attempts = 0
       else stream.destroy()
     } catch {
-      stream.destroy()
+      stream?.destroy()
     }
     dial.stream = undefined
     dial.nextAtMs = this.#nowMs() + retryMs[Math.min(dial.attempts++, retryMs.length - 1)]!
@@ -105,7 +109,10 @@ export class Transfer implements AsyncDisposable {
       const peer = toHex(stream.remotePublicKey)
       const answer = this.#judge(request[0]!, infohash, stream, peer)
       stream.write(Uint8Array.of(answer))
-      if (answer !== answers.accepted || !this.#client.addStream(infohash, stream, peer)) stream.end()
+      if (answer === answers.accepted && this.#client.addStream(infohash, stream, peer)) return
+      // Whoever is refused could keep its end open, and with it one of our places.
+      setTimeout(() => stream.destroy(), goodbyeMs).unref()
+      stream.end()
     } catch {
       stream.destroy()
     }

@@ -11,6 +11,8 @@ export interface Loopback extends AsyncDisposable {
   readonly folder: string
   /** The first node of its BitTorrent DHT. */
   readonly dht: Address
+  /** The first node of its HyperDHT. */
+  readonly hyperdht: Address
   swarm(options?: Partial<SwarmOptions>, switches?: Partial<SwarmOptions['switches']>): Swarm
 }
 
@@ -25,6 +27,7 @@ export async function startLoopback(): Promise<Loopback> {
   return {
     folder,
     dht: dht.address,
+    hyperdht: hyperdht.address,
     swarm: (options = {}, switches = {}) =>
       swarms.use(
         startSwarm({

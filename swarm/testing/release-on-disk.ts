@@ -2,7 +2,16 @@
 import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { buildReleaseTorrent, concatBytes, releasePieceBytes, sha256, signManifest } from '../../protocol/index.ts'
+import { memorySource, randomAdapterBytes, validateAdapter } from '../../model-files/index.ts'
+import type { BaseInfo, RandomAdapterOptions } from '../../model-files/index.ts'
+import {
+  buildReleaseTorrent,
+  concatBytes,
+  fromHex,
+  releasePieceBytes,
+  sha256,
+  signManifest,
+} from '../../protocol/index.ts'
 import type { Author, Manifest, ReleaseTorrent, SignedManifest } from '../../protocol/index.ts'
 import { aManifest, anAuthor } from '../../testing/objects.ts'
 
@@ -26,6 +35,30 @@ export async function aReleaseOnDisk(folder: string, wish: ReleaseWish): Promise
   const adapter = deterministicBytes(wish.bytes, wish.rngSeed ?? 1)
   const facts = { ...aManifest().adapter, bytes: adapter.length, sha256: sha256(adapter), ...wish.adapterClaims }
   const signed = signManifest(aManifest({ publisher: author.identity, adapter: facts }, author), author)
+  return layOut(folder, signed, adapter, signed.sealed)
+}
+
+/** A release of an adapter that is what its manifest says, in every respect but the probe. */
+export async function aRealReleaseOnDisk(
+  folder: string,
+  base: BaseInfo,
+  options: RandomAdapterOptions,
+): Promise<ReleaseOnDisk> {
+  const author = anAuthor(1)
+  const adapter = randomAdapterBytes(base, options)
+  const { rank, alpha, targets } = await validateAdapter(memorySource(adapter), base)
+  const facts = {
+    bytes: adapter.length,
+    sha256: sha256(adapter),
+    rank,
+    alpha: Math.round(alpha * 1e6),
+    targets: [...targets],
+  }
+  const about = { ...aManifest().base, id: fromHex(base.baseId), tokenizer: fromHex(base.tokenizerId) }
+  const signed = signManifest(
+    aManifest({ publisher: author.identity, base: about, adapter: { ...facts, dtype: 'F32' } }, author),
+    author,
+  )
   return layOut(folder, signed, adapter, signed.sealed)
 }
 
