@@ -73,8 +73,8 @@ describe('inspecting a file', () => {
     ],
     ['base', 'a broken base', randomBaseBytes().subarray(0, -4_000)],
     ['base', 'a base broken after its metadata', randomBaseBytes().subarray(0, 1_000)],
-    ['base', 'something else', new TextEncoder().encode('<!doctype html>')],
-    ['base', 'nothing', new Uint8Array(0)],
+    ['adapter', 'something else', new TextEncoder().encode('<!doctype html>')],
+    ['adapter', 'nothing', new Uint8Array(0)],
   ])('says %s for %s', async (kind, name, bytes) => {
     const found = await inspectFile(file(name, bytes))
     expect(found).toMatchObject({ kind, ok: false, bytes: bytes.length, tensors: expect.any(Number) })

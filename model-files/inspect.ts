@@ -12,7 +12,7 @@ import { readGguf } from './gguf-reader.ts'
 import type { TensorDtype } from './tensor-dtypes.ts'
 
 export interface Inspection {
-  /** What it was judged as. A file that is broken before it says what it is counts as an adapter if a base was given to compare it with. */
+  /** What it was judged as. A file that is broken before it says what it is counts as an adapter: that is what strangers send. */
   readonly kind: 'base' | 'adapter'
   readonly architecture?: string
   readonly baseId?: string
@@ -48,7 +48,7 @@ export async function inspectSource(
   base: BaseInfo | undefined,
   options: Cancellable = {},
 ): Promise<Inspection> {
-  const kind = kindOf(source) ?? (base === undefined ? 'base' : 'adapter')
+  const kind = kindOf(source)
   return kind === 'adapter'
     ? await inspectAdapter(source, base, options)
     : { kind, ...(await inspectModel(source, options)) }
@@ -96,7 +96,7 @@ async function inspectModel(source: ByteSource, options: Cancellable): Promise<O
 }
 
 /** By what the file says of itself, as far as it can be read: the type, or metadata and tensors that only adapters have. */
-function kindOf(source: ByteSource): Inspection['kind'] | undefined {
+function kindOf(source: ByteSource): Inspection['kind'] {
   const seen = new Map<string, GgufValue>()
   let tensorNames: readonly string[] = []
   try {
@@ -108,7 +108,7 @@ function kindOf(source: ByteSource): Inspection['kind'] | undefined {
   if (type?.type === 'string') return type.value === 'adapter' ? 'adapter' : 'base'
   const hasAdapterKey = [...seen.keys()].some((key) => key.startsWith('adapter.'))
   if (hasAdapterKey || tensorNames.some((name) => /\.lora_[ab]$/.test(name))) return 'adapter'
-  return tensorNames.length > 0 || seen.has('general.architecture') ? 'base' : undefined
+  return tensorNames.length > 0 || seen.has('general.architecture') ? 'base' : 'adapter'
 }
 
 function plain(problem: MeshError): { code: MeshErrorCode; message: string } {
