@@ -81,6 +81,23 @@ describe('a release', () => {
   }, 60_000)
 })
 
+it('what could not be checked, for a reason of this machine, is kept for the next try and not served', async () => {
+  const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
+  await seed(net.swarm(), release)
+  const fetcher = net.swarm()
+  const checkModel = async (): Promise<void> => {
+    throw new MeshError('engine-failed', 'the engine crashed')
+  }
+  await expect(fetchOf(release, fetcher, { checkModel })).rejects.toMatchObject({ code: 'engine-failed' })
+  expect((await fetcher.status()).torrents).toEqual([])
+  const resumed: number[] = []
+  const onEvent = (event: FetchReleaseEvent): void => {
+    if (event.kind === 'progress') resumed.push(event.progress.resumedBytes)
+  }
+  await fetchOf(release, fetcher, { onEvent })
+  expect(Math.max(...resumed)).toBe(release.adapter.length + release.signed.sealed.length)
+}, 60_000)
+
 describe('a fetch that is stopped', () => {
   it('at the door serves nothing, keeps its bytes, and can be made again', async () => {
     const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
@@ -186,6 +203,24 @@ describe('the door refuses, and keeps nothing of,', () => {
     const other = signManifest(aManifest({ version: '6.6.6' }, anAuthor(1)), anAuthor(1))
     const swapped = await layOut(join(net.folder, 'swapped'), honest.signed, honest.adapter, other.sealed)
     await refused(swapped, 'hash-mismatch')
+  }, 60_000)
+
+  it('what is not wanted once its manifest is known, before the adapter is fetched', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: 8 * MiB })
+    const seeder = net.swarm({ limits: { uploadBytesPerSecond: MiB } })
+    await seed(seeder, release)
+    const bytes: number[] = []
+    const onEvent = (event: FetchReleaseEvent): void => {
+      if (event.kind === 'progress') bytes.push(event.progress.bytes)
+    }
+    const checkManifest = (): void => {
+      throw new MeshError('base-mismatch', 'for another base')
+    }
+    await expect(fetchOf(release, net.swarm(), { checkManifest, onEvent })).rejects.toMatchObject({
+      code: 'base-mismatch',
+    })
+    expect(Math.max(...bytes)).toBeLessThan(release.adapter.length)
+    expect(existsSync(join(net.folder, 'staging'))).toBe(false)
   }, 60_000)
 
   it('what the model check refuses', async () => {

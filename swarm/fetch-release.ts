@@ -48,6 +48,8 @@ export interface FetchReleaseJob {
   readonly ref: ReleaseRef
   /** Where unverified bytes lie; what an interrupted fetch left there is verified and kept. */
   readonly folder: string
+  /** Is this the release that is wanted? Asked as soon as the manifest is there, before the adapter is. Throws what is wrong. */
+  checkManifest?(manifest: Manifest): void
   /** Is this adapter file what the manifest says, and for a base this node has? Throws what is wrong. */
   checkModel(adapterPath: string, manifest: Manifest, signal: AbortSignal): Promise<void>
   /** Transfer keys of peers that serve the infohash, as they become known. */
@@ -71,9 +73,10 @@ export async function fetchRelease(client: NetworkClient, job: FetchReleaseJob):
   try {
     return await passDoor(fetched, job)
   } catch (error) {
-    // Unverified bytes are not served on. Stopped by the caller, they stay where the next try finds them.
-    if (job.signal.aborted) await client.drop(job.ref.infohash).catch(() => {})
-    else await discard(client, job)
+    // What is not known to be right is not served on. It stays for the next try unless it is what is wrong: an engine that crashed, or a
+    // base that was moved, says nothing against the bytes.
+    if (isRefusal(error) && !job.signal.aborted) await discard(client, job)
+    else await client.drop(job.ref.infohash).catch(() => {})
     throw error
   }
 }
@@ -93,9 +96,11 @@ async function fetchOnce(client: NetworkClient, job: FetchReleaseJob): Promise<F
   const stop = new AbortController()
   const signal = AbortSignal.any([job.signal, stop.signal])
   const lastByte = { atMs: clock(), bytes: -1 }
+  let totalBytes = 0
   const onEvent = (event: FetchEvent): void => {
     if (event.kind === 'progress') {
       job.onEvent(event)
+      totalBytes = event.progress.totalBytes
       if (event.progress.bytes !== lastByte.bytes)
         Object.assign(lastByte, { atMs: clock(), bytes: event.progress.bytes })
       else if (clock() - lastByte.atMs > job.patienceMs) stop.abort(noSeeder(job))
@@ -103,7 +108,7 @@ async function fetchOnce(client: NetworkClient, job: FetchReleaseJob): Promise<F
       job.onEvent({ kind: 'peer-blamed', peer: event.peer, banned: event.banned })
     } else {
       // The manifest tells whether the gigabyte behind it is worth fetching.
-      readSealed(pathsIn(folder).manifest, ref).catch((error: unknown) => stop.abort(error))
+      judgeManifest(job, totalBytes).catch((error: unknown) => stop.abort(error))
     }
   }
   const fetching = client.request(
@@ -118,12 +123,30 @@ async function fetchOnce(client: NetworkClient, job: FetchReleaseJob): Promise<F
   } catch (error) {
     if (!stop.signal.aborted) throw error
     // `no-seeder` keeps what was fetched for the next try; a manifest that is wrong leaves nothing.
-    if (!isMeshError(stop.signal.reason, 'no-seeder')) await discard(client, job)
+    if (isRefusal(stop.signal.reason)) await discard(client, job)
     throw stop.signal.reason
   } finally {
     found.abort()
     await sources
   }
+}
+
+/** Before the adapter is there: nobody is made to download another size than the plan has shown, or a release for another base. */
+async function judgeManifest({ folder, ref, checkManifest }: FetchReleaseJob, totalBytes: number): Promise<void> {
+  const { manifest, sealed } = await readSealed(pathsIn(folder).manifest, ref)
+  requireSize(manifest, totalBytes - sealed.length, ref)
+  checkManifest?.(manifest)
+}
+
+function requireSize({ adapter }: Manifest, bytes: number, { releaseId }: ReleaseRef): void {
+  if (bytes === adapter.bytes) return
+  throw new MeshError('manifest-mismatch', `The manifest promises ${adapter.bytes} bytes; the file has ${bytes}.`, {
+    release: toHex(releaseId),
+  })
+}
+
+function isRefusal(error: unknown): boolean {
+  return isMeshError(error) && (error.blame === 'peer' || error.blame === 'publisher')
 }
 
 async function passOnSeeders(client: NetworkClient, job: FetchReleaseJob, signal: AbortSignal): Promise<void> {
@@ -144,13 +167,9 @@ async function passDoor({ metainfo, peers }: FetchResult, job: FetchReleaseJob):
     throw new MeshError('hash-mismatch', 'The network process fetched another torrent than the one asked for.')
   }
   const signed = await readSealed(paths.manifest, ref)
+  job.checkManifest?.(signed.manifest)
   const { adapter } = signed.manifest
-  const { size } = await stat(paths.adapter)
-  if (size !== adapter.bytes) {
-    throw new MeshError('manifest-mismatch', `The manifest promises ${adapter.bytes} bytes; the file has ${size}.`, {
-      release: toHex(ref.releaseId),
-    })
-  }
+  requireSize(signed.manifest, (await stat(paths.adapter)).size, ref)
   if (!bytesEqual(await sha256File(paths.adapter, { signal }), adapter.sha256)) {
     throw new MeshError('hash-mismatch', 'The adapter that was fetched is not the one its publisher signed.', {
       release: toHex(ref.releaseId),

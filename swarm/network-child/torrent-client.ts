@@ -185,10 +185,6 @@ export class TorrentClient implements AsyncDisposable {
     return this.#entries.get(toHex(infohash))?.session
   }
 
-  isFetching(infohash: Uint8Array): boolean {
-    return this.#entries.get(toHex(infohash))?.state === 'fetching'
-  }
-
   addAddress(infohash: Uint8Array, address: string): void {
     if (this.#options.listen !== undefined) this.session(infohash)?.addAddress(address)
   }
