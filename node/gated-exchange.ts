@@ -2,6 +2,7 @@
 // joins a topic waits at this gate.
 import { MeshError } from '../protocol/index.ts'
 import type { ExchangeNetwork, PeerChannel } from '../registry/index.ts'
+import { unlessAborted } from './wait-for.ts'
 
 export interface GatedExchange extends ExchangeNetwork {
   /** Lets everybody through to `network`, once. */
@@ -16,7 +17,7 @@ export function gatedExchange(): GatedExchange {
   return {
     open: (network) => opened.resolve(network),
     async join(topic, signal) {
-      const network = await orAborted(opened.promise, signal)
+      const network = await (signal === undefined ? opened.promise : unlessAborted(opened.promise, signal))
       return network.join(topic, signal)
     },
     onPeer(listener: (peer: PeerChannel) => void) {
@@ -41,19 +42,6 @@ async function listenOnce(
 ): Promise<void> {
   const network = await opened.catch(() => undefined)
   if (network !== undefined && !subscription.stopped) subscription.stop = network.onPeer(listener)
-}
-
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  if (signal.aborted) throw stopped()
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(stopped())
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }
 
 function stopped(): MeshError {

@@ -2,21 +2,24 @@
 // publisher's key to its devices and from a device key and the name to the newest release. All of it is a hint: what is fetched is judged
 // at the door, and a pointer older than one seen before is not followed.
 import { setTimeout as wait } from 'node:timers/promises'
+import semver from 'semver'
 import {
   MeshError,
-  bytesEqual,
   devicesSalt,
   fromHex,
   identityFromText,
+  identityToText,
   isMeshError,
   readDevicesItem,
   readReleaseItem,
   releaseSalt,
+  toHex,
 } from '../protocol/index.ts'
-import type { MutableItem, ReleasePointer } from '../protocol/index.ts'
+import type { Manifest, MutableItem, ReleasePointer } from '../protocol/index.ts'
 import type { PointerKey } from '../registry/index.ts'
 import { extractFacets } from '../resolver/index.ts'
 import type { Swarm } from '../swarm/index.ts'
+import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
 import { readableItems } from './pointer-items.ts'
 import { bothFetches, fetchSummary, nothingFetched } from './fetch-releases.ts'
@@ -29,61 +32,91 @@ const PAUSE_MS = 500
 interface NamedRelease {
   readonly publisher: string
   readonly name: string
+  readonly range: string | undefined
 }
 
-/** Afterwards the catalogue knows every named release that could be found and passed the door. Returns what that took. */
+/**
+ * Afterwards the catalogue knows every named release that could be found and passed the door; also a newer one of a name that was known.
+ * What could not be had is told, and no reason to stop. Returns what that took.
+ */
 export async function locateNamedReleases(node: Node, text: string, context: CallContext): Promise<FetchSummary> {
   const base = node.bases.current()
   if (base === undefined || !node.options.config.network.bep44) return nothingFetched
   let located = nothingFetched
-  for (const { publisher, name } of namedReleases(text)) {
-    if (isKnown(node, publisher, name)) continue
-    context.emit({ type: 'note', text: `Looking for ${publisher.slice(0, 8)}…/${name} in the DHT ...` })
-    const pointer = await findPointer(
-      node,
-      { publisher: identityFromText(publisher), name, baseId: fromHex(base.id) },
-      context.signal,
-    )
-    if (pointer === undefined) continue
-    if (pointer.expiresAt < node.options.clock()) {
-      context.emit({
-        type: 'note',
-        text: `The pointer to ${name} is stale: its publisher has not renewed it since ${new Date(pointer.signedAt).toISOString()}.`,
-      })
+  for (const named of namedReleases(text)) {
+    const shown = `${named.publisher.slice(0, 8)}…/${named.name}`
+    try {
+      located = bothFetches(located, await locate(node, named, base, shown, context))
+    } catch (error) {
+      if (context.signal.aborted || !isMeshError(error)) throw error
+      context.emit({ type: 'note', text: `${shown} was not taken from the DHT: ${error.message}` })
     }
-    const wanted = { releaseId: pointer.release, infohash: pointer.infohash, label: `${publisher.slice(0, 8)}/${name}` }
-    const since = performance.now()
-    const fetched = await node.fetcher.fetch(wanted, base, context)
-    const { release } = fetched
-    if (!bytesEqual(release.signed.manifest.publisher, identityFromText(publisher))) {
-      throw new MeshError('bad-signature', `The pointer of ${publisher} leads to a release of somebody else.`, {
-        publisher,
-      })
-    }
-    node.registry.noteRelease(release.signed, pointer.infohash, 'pointer')
-    located = bothFetches(located, fetchSummary([fetched], performance.now() - since))
   }
   return located
+}
+
+async function locate(
+  node: Node,
+  named: NamedRelease,
+  base: KnownBase,
+  shown: string,
+  context: CallContext,
+): Promise<FetchSummary> {
+  const { emit, signal } = context
+  emit({ type: 'note', text: `Looking for ${shown} in the DHT ...` })
+  const publisher = identityFromText(named.publisher)
+  const key = { publisher, name: named.name, baseId: fromHex(base.id) }
+  const pointer = await findPointer(node, key, isKnown(node, named, base) ? 0 : PATIENCE_MS, signal)
+  if (pointer === undefined || node.registry.release(pointer.release) !== undefined) return nothingFetched
+  if (pointer.expiresAt < node.options.clock()) {
+    const since = new Date(pointer.signedAt).toISOString()
+    emit({ type: 'note', text: `The pointer to ${shown} is stale: its publisher has not renewed it since ${since}.` })
+  }
+  const { release: releaseId, infohash } = pointer
+  const check = (manifest: Manifest): void => requireNamed(manifest, named)
+  const since = performance.now()
+  const fetched = await node.fetcher.fetch({ releaseId, infohash, label: shown, check }, base, context)
+  node.registry.noteRelease(fetched.release.signed, infohash, 'pointer')
+  return fetchSummary([fetched], performance.now() - since)
+}
+
+/** A pointer is a hint that anybody's bytes may stand behind. */
+function requireNamed({ publisher, name, version }: Manifest, wanted: NamedRelease): void {
+  if (identityToText(publisher) !== wanted.publisher || name !== wanted.name)
+    throw new MeshError('manifest-mismatch', 'The pointer leads to a release of somebody else, or of another name.')
+  if (wanted.range !== undefined && !semver.satisfies(version, wanted.range))
+    throw new MeshError('manifest-mismatch', `The newest version there is ${version}, which ${wanted.range} excludes.`)
 }
 
 function namedReleases(text: string): NamedRelease[] {
   const facets = extractFacets(text, { names: new Set(), qualifiedNames: new Set() })
   return facets.flatMap(({ exact }) =>
-    exact?.publisher === undefined ? [] : [{ publisher: exact.publisher, name: exact.name }],
+    exact?.publisher === undefined ? [] : [{ publisher: exact.publisher, name: exact.name, range: exact.range }],
   )
 }
 
-function isKnown(node: Node, publisher: string, name: string): boolean {
-  const identity = identityFromText(publisher)
+/** Whether something that fits is known already: then the DHT is asked once for something newer, and not waited for. */
+function isKnown(node: Node, { publisher, name, range }: NamedRelease, base: KnownBase): boolean {
   return node.registry
     .catalogue({ anyPublisher: true })
-    .some((entry) => bytesEqual(entry.publisher, identity) && entry.manifest.name === name)
+    .some(
+      (entry) =>
+        identityToText(entry.publisher) === publisher &&
+        entry.manifest.name === name &&
+        toHex(entry.manifest.base.id) === base.id &&
+        (range === undefined || semver.satisfies(entry.manifest.version, range)),
+    )
 }
 
 /** The newest pointer any device of the publisher has signed, asked for until one is found or patience ends. */
-async function findPointer(node: Node, key: PointerKey, signal: AbortSignal): Promise<ReleasePointer | undefined> {
+async function findPointer(
+  node: Node,
+  key: PointerKey,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<ReleasePointer | undefined> {
   const swarm = await node.network.start()
-  const deadline = performance.now() + PATIENCE_MS
+  const deadline = performance.now() + patienceMs
   for (;;) {
     const found = await lookUp(node, swarm, key, signal)
     if (found !== undefined || performance.now() >= deadline) return found

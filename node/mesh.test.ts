@@ -22,7 +22,7 @@ async function startMesh(): Promise<LocalMesh> {
 const storyBase = kit.path('models/stories260K.gguf')
 
 interface Plan {
-  matches: { facet: string; capability: string; release: string; name: string; score: number }[]
+  matches: { facet: string; capability: string; release: string; name: string; version: string; score: number }[]
   gaps: { capability: string }[]
   fetch: unknown[]
 }
@@ -196,6 +196,14 @@ describe.skipIf(!kit.present)('finding a release by one way alone (needs the kit
       const result = (await seeker.run(['request', text, '--any-publisher'])) as unknown as Requested
       expect(result.plan.matches.map(({ name }) => name)).toEqual(['recipes'])
       expect(result.fetch.bytes).toBeGreaterThan(100_000)
+
+      const next = ['--name', 'recipes', '--version', '1.1.0', '--summary', 'writes cooking recipes']
+      await publisher.run(['publish', kit.path('adapters', 'peft-pattern'), ...next])
+      const newer = await eventually(
+        async () => (await seeker.run(['request', text, '--any-publisher'])) as unknown as Requested,
+        ({ plan }) => plan.matches[0]?.version === '1.1.0',
+      )
+      expect(newer.plan.matches.map(({ version }) => version)).toEqual(['1.1.0'])
     },
     120_000,
   )

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Engine } from '../assembler/index.ts'
 import { isMeshError, toHex } from '../protocol/index.ts'
+import type { Manifest } from '../protocol/index.ts'
 import type { Registry } from '../registry/index.ts'
 import type { FetchReleaseEvent, VerifiedRelease } from '../swarm/index.ts'
 import type { BaseStore, KnownBase } from './base-store.ts'
@@ -11,8 +12,9 @@ import type { FetchSource } from './fetch-releases.ts'
 import type { CallContext } from './http/index.ts'
 import type { Network } from './network.ts'
 import { moveSynced } from './private-file.ts'
-import { rememberProbed } from './probe-releases.ts'
+import { rememberProbed, requireBase } from './probe-releases.ts'
 import type { HeldRelease, ReleaseStore } from './release-store.ts'
+import { unlessAborted } from './wait-for.ts'
 
 const PATIENCE_MS = 30_000
 
@@ -23,6 +25,8 @@ export interface WantedRelease {
   readonly infohash: Uint8Array
   /** For people. */
   readonly label: string
+  /** Whether it is the release that is meant, where more than its id is known. Throws what is wrong. */
+  check?(manifest: Manifest): void
 }
 
 export interface FetchedRelease {
@@ -56,7 +60,7 @@ export function releaseFetcher(parts: FetcherParts): ReleaseFetcher {
       return work
     }
     // Whoever began may give up; that is no reason for the others to.
-    const shared = await other.catch((error: unknown) => {
+    const shared = await unlessAborted(other, context.signal).catch((error: unknown) => {
       if (!isMeshError(error, 'aborted') || context.signal.aborted) throw error
       return undefined
     })
@@ -78,6 +82,10 @@ async function fetchOne(
   const verified = await swarm.fetchRelease({
     ref: { releaseId, infohash },
     folder,
+    checkManifest(manifest) {
+      wanted.check?.(manifest)
+      if (base !== undefined) requireBase(manifest, base)
+    },
     checkModel: async (path, manifest, checking) => {
       probedOn = await checkModel({ ...parts, wantedFor: base }, path, manifest, checking)
     },
