@@ -30,6 +30,7 @@ export async function assemblePersona(
   const members: StackMember[] = []
   for (const locked of lockfile.releases) {
     const release = heldRelease(node, locked)
+    await node.releases.requireIntact(release, signal)
     await requireProbed(node, release, base, signal)
     const { manifest } = release.signed
     members.push({

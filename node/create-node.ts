@@ -66,7 +66,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   await using stack = new AsyncDisposableStack()
   await removeLeftPublications(paths.staging)
   const bases = await openBaseStore(paths.bases)
-  const releases = await openReleaseStore(paths, log)
+  const releases = await openReleaseStore(
+    paths,
+    log,
+    ({ infohash }) => void network.swarm?.drop(infohash).catch(() => {}),
+  )
   const { threads } = config.engine
   const onState = tellRestarts('engine', log)
   const engine = stack.use(createEngine({ onState, ...(threads === undefined ? {} : { threads }) }))

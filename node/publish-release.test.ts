@@ -72,6 +72,21 @@ test('a strength near the limit can be published, also a negative one', async ()
   }
 })
 
+test('of two publications of one version at once one is refused, and nothing of it is kept or served', async () => {
+  await using folder = await temporaryFolder()
+  await using node = await aNode(folder.path)
+  const path = join(folder.path, 'adapter.gguf')
+  await randomAdapter(await node.bases.info(node.bases.current()!), { rank: 1 }, path)
+  const both = ['one', 'another'].map((summary) => publish(node, { path, summary }))
+  const outcomes = await Promise.allSettled(both)
+  expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+  expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'version-taken' } })
+  const { objects, releases } = node.options.paths
+  expect(node.releases.list()).toHaveLength(1)
+  expect(await readdir(releases)).toHaveLength(1)
+  expect(await readdir(objects)).toHaveLength(1)
+})
+
 async function aNode(root: string): Promise<Node> {
   const paths = await emptyDataFolder(root)
   const author = anAuthor()

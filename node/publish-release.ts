@@ -91,7 +91,7 @@ export async function publishRelease(
     const held = await node.releases.keep(signed, torrent.metainfo)
     await rememberProbed(dirname(held.paths.manifest), base)
     onStep('announce')
-    const published = announce(node, held, base)
+    const published = await announceOrForget(node, held, base)
     // Without a running network it is seeded when there is one.
     await node.network.swarm?.seed(held.infohash, { metainfo: held.metainfo, paths: held.paths })
     return published
@@ -220,6 +220,16 @@ function manifestOf(
     throw new MeshError('bad-input', error.message, error.details, { cause: error })
   }
   return manifest
+}
+
+/** What could not be announced, because its name was taken meanwhile or the disk is full, is not kept and never seeded. */
+async function announceOrForget(node: Node, held: HeldRelease, base: KnownBase): Promise<PublishedRelease> {
+  try {
+    return announce(node, held, base)
+  } catch (error) {
+    await node.releases.remove(held)
+    throw error
+  }
 }
 
 function announce(node: Node, { id, signed, infohash }: HeldRelease, base: KnownBase): PublishedRelease {

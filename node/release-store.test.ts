@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { toHex } from '../protocol/index.ts'
@@ -83,6 +83,39 @@ test('an adapter that is gone is told with what to do, and is no longer left out
   const got = await keepRelease(again, paths)
   expect(toHex(got.signed.releaseId)).toBe(kept.id)
   expect(again.leftOut()).toEqual([])
+})
+
+test('an adapter that changed since it was read is not handed out, and the release can be got again', async () => {
+  await using folder = await temporaryFolder()
+  const paths = await emptyDataFolder(folder.path)
+  const lost: string[] = []
+  const store = await openReleaseStore(
+    paths,
+    () => {},
+    ({ id }) => lost.push(id),
+  )
+  const held = await keepRelease(store, paths)
+  await store.requireIntact(held, AbortSignal.timeout(10_000))
+  await store.requireIntact(held, AbortSignal.timeout(10_000))
+  await writeFile(held.paths.adapter, withFlippedBit(await readFile(held.paths.adapter)))
+  await expect(store.requireIntact(held, AbortSignal.timeout(10_000))).rejects.toMatchObject({ code: 'hash-mismatch' })
+  expect(store.get(held.id)).toBeUndefined()
+  expect(lost).toEqual([held.id])
+  const again = await keepRelease(store, paths)
+  await store.requireIntact(again, AbortSignal.timeout(10_000))
+  expect(store.leftOut()).toEqual([])
+})
+
+test('a release that is removed leaves the adapter that another release has too', async () => {
+  await using folder = await temporaryFolder()
+  const paths = await emptyDataFolder(folder.path)
+  const store = await openReleaseStore(paths, () => {})
+  const [first, second] = [await keepRelease(store, paths), await keepRelease(store, paths, { version: '1.0.1' })]
+  expect(first.paths.adapter).toBe(second.paths.adapter)
+  await store.remove(first)
+  expect(await readdir(paths.objects)).toHaveLength(1)
+  await store.remove(second)
+  expect([await readdir(paths.objects), await readdir(paths.releases)]).toEqual([[], []])
 })
 
 function withFlippedBit(bytes: Uint8Array): Uint8Array {

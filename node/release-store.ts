@@ -1,7 +1,8 @@
 // Releases this node holds: per release a folder with the signed manifest and the torrent's metainfo, and the adapter under its own
 // digest, which several releases may share. Only what came through the door, or was published here, is put in.
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { sha256File } from '../model-files/index.ts'
 import { MeshError, bytesEqual, openManifest, readReleaseTorrent, toHex } from '../protocol/index.ts'
 import type { MeshErrorCode, SignedManifest } from '../protocol/index.ts'
 import type { DataPaths } from './data-folder.ts'
@@ -28,7 +29,7 @@ export interface LeftOutRelease {
 
 export interface ReleaseStore {
   list(): readonly HeldRelease[]
-  /** What was damaged when the store was opened, and was not kept again since. */
+  /** What was found damaged and was not kept again since. */
   leftOut(): readonly LeftOutRelease[]
   ids(): ReadonlySet<string>
   get(id: string): HeldRelease | undefined
@@ -36,15 +37,30 @@ export interface ReleaseStore {
   adapterPath(sha256: string): string
   /** Keeps a release whose adapter is in its place already. */
   keep(signed: SignedManifest, metainfo: Uint8Array): Promise<HeldRelease>
+  /** Counts a release as not held, because it is damaged: it is used and served no more, and can be got again. */
+  leaveOut(release: HeldRelease, code: MeshErrorCode, message: string): void
+  /** Reads the adapter again unless it was read since it last changed. Throws `hash-mismatch`, and leaves the release out. */
+  requireIntact(release: HeldRelease, signal: AbortSignal): Promise<void>
+  /** Takes a release off the disk; its adapter stays while another release has the same. */
+  remove(release: HeldRelease): Promise<void>
 }
 
 const MANIFEST = 'manifest'
 const METAINFO = 'metainfo'
 
-/** Leaves out, and tells, whatever is damaged: one broken folder must not keep a node from starting. */
-export async function openReleaseStore(paths: DataPaths, tell: (line: string) => void): Promise<ReleaseStore> {
+/**
+ * Leaves out, and tells, whatever is damaged: one broken folder must not keep a node from starting. `onLost` hears of releases that were
+ * held and are no more.
+ */
+export async function openReleaseStore(
+  paths: DataPaths,
+  tell: (line: string) => void,
+  onLost: (release: HeldRelease) => void = () => {},
+): Promise<ReleaseStore> {
   const held = new Map<string, HeldRelease>()
   const leftOut = new Map<string, LeftOutRelease>()
+  /** Release id -> what the adapter's file looked like when its digest was right. */
+  const intact = new Map<string, string>()
   const adapterPath = (sha256: string): string => join(paths.objects, `${sha256}.gguf`)
   for (const id of await readdir(paths.releases)) {
     const release = await load(join(paths.releases, id), id, adapterPath).catch((error: unknown) => {
@@ -55,7 +71,7 @@ export async function openReleaseStore(paths: DataPaths, tell: (line: string) =>
     })
     if (release !== undefined) held.set(id, release)
   }
-  return {
+  const store: ReleaseStore = {
     list: () => [...held.values()],
     leftOut: () => [...leftOut.values()],
     ids: () => new Set(held.keys()),
@@ -74,7 +90,35 @@ export async function openReleaseStore(paths: DataPaths, tell: (line: string) =>
       leftOut.delete(id)
       return release
     },
+    leaveOut(release, code, message) {
+      if (!held.delete(release.id)) return
+      leftOut.set(release.id, { id: release.id, code, message })
+      onLost(release)
+    },
+    async requireIntact(release, signal) {
+      const { id, paths: files, signed } = release
+      const { name, adapter } = signed.manifest
+      const facts = await stat(files.adapter).catch(() => undefined)
+      const look = facts && `${facts.ino} ${facts.size} ${facts.mtimeMs}`
+      if (look !== undefined && intact.get(id) === look) return
+      if (look !== undefined && bytesEqual(await sha256File(files.adapter, { signal }), adapter.sha256)) {
+        intact.set(id, look)
+        return
+      }
+      const message = `The adapter of ${name}@${signed.manifest.version} is gone or not what it was: get it again with \`lora-mesh seed ${name}\`.`
+      store.leaveOut(release, 'hash-mismatch', message)
+      throw new MeshError('hash-mismatch', message, { release: id })
+    },
+    async remove(release) {
+      const { id, paths: files } = release
+      held.delete(id)
+      onLost(release)
+      await rm(dirname(files.manifest), { recursive: true, force: true })
+      if (![...held.values()].some((other) => other.paths.adapter === files.adapter))
+        await rm(files.adapter, { force: true })
+    },
   }
+  return store
 }
 
 async function load(

@@ -23,16 +23,27 @@ test('releases that are as they were signed are all well', async () => {
 test.each([
   ['the adapter', ({ paths }: HeldRelease) => paths.adapter],
   ['the manifest', ({ paths }: HeldRelease) => paths.manifest],
-])('one flipped bit in %s of a running node is found, with the file to delete', async (_what, pathOf) => {
-  await using folder = await temporaryFolder()
-  const paths = await emptyDataFolder(folder.path)
-  const releases = await openReleaseStore(paths, () => {})
-  const held = await keepRelease(releases, paths)
-  await flipBit(pathOf(held))
-  const { ok, broken } = await verifyReleases({ releases }, signal, () => {})
-  expect(ok).toBe(false)
-  expect(broken).toMatchObject([{ release: 'biology@1.0.0', releaseId: held.id }])
-})
+])(
+  'one flipped bit in %s of a running node is found; the release is held and served no more',
+  async (_what, pathOf) => {
+    await using folder = await temporaryFolder()
+    const paths = await emptyDataFolder(folder.path)
+    const lost: string[] = []
+    const releases = await openReleaseStore(
+      paths,
+      () => {},
+      ({ id }) => lost.push(id),
+    )
+    const held = await keepRelease(releases, paths)
+    await flipBit(pathOf(held))
+    const { ok, broken } = await verifyReleases({ releases }, signal, () => {})
+    expect(ok).toBe(false)
+    expect(broken).toMatchObject([{ release: 'biology@1.0.0', releaseId: held.id }])
+    expect(lost).toEqual([held.id])
+    expect(releases.list()).toEqual([])
+    expect(releases.leftOut().map(({ id }) => id)).toEqual([held.id])
+  },
+)
 
 test('files that vanished while the node runs are named, not called a bug', async () => {
   await using folder = await temporaryFolder()

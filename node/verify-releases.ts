@@ -1,6 +1,5 @@
 // Looks at every byte this node holds again: bit rot and meddling are found before they are served or used.
 import { open } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { openFileSource, sha256File, validateAdapter } from '../model-files/index.ts'
 import { MeshError, bytesEqual, openManifest, toHex } from '../protocol/index.ts'
 import type { MeshErrorCode } from '../protocol/index.ts'
@@ -39,7 +38,10 @@ export async function verifyReleases(
   for (const release of held) {
     const { name, version } = release.signed.manifest
     const problem = await problemOf(release, signal)
-    if (problem !== undefined) broken.push({ release: `${name}@${version}`, releaseId: release.id, ...problem })
+    if (problem !== undefined) {
+      broken.push({ release: `${name}@${version}`, releaseId: release.id, ...problem })
+      node.releases.leaveOut(release, problem.code === 'internal' ? 'storage-failed' : problem.code, problem.message)
+    }
     onChecked(`${name}@${version}`)
   }
   const bytes = held.reduce((sum, { signed }) => sum + signed.manifest.adapter.bytes, 0)
@@ -61,20 +63,19 @@ async function problemOf(
 }
 
 async function checkFiles({ id, paths, infohash, signed }: HeldRelease, signal: AbortSignal): Promise<void> {
-  const wrong = (what: string, path: string): Error =>
+  const wrong = (what: string): Error =>
     new MeshError(
       'hash-mismatch',
-      `${what} is not what it was: delete ${path} and get it again with \`lora-mesh seed ${signed.manifest.name}\`.`,
+      `${what} is not what it was: it is used and served no more. Get it again with \`lora-mesh seed ${signed.manifest.name}\`.`,
       { release: id },
     )
   await using file = await open(paths.manifest, 'r')
   const sealed = new Uint8Array(await file.readFile())
-  if (!bytesEqual(sealed, signed.sealed) || toHex(openManifest(sealed).releaseId) !== id)
-    throw wrong('Its manifest', dirname(paths.manifest))
+  if (!bytesEqual(sealed, signed.sealed) || toHex(openManifest(sealed).releaseId) !== id) throw wrong('Its manifest')
   if (!bytesEqual(await sha256File(paths.adapter, { signal }), signed.manifest.adapter.sha256))
-    throw wrong('Its adapter', paths.adapter)
+    throw wrong('Its adapter')
   using source = openFileSource(paths.adapter)
   await validateAdapter(source, undefined, { signal })
   const torrent = await torrentOfRelease(sealed, paths.adapter, signal)
-  if (!bytesEqual(torrent.infohash, infohash)) throw wrong('Its torrent', dirname(paths.manifest))
+  if (!bytesEqual(torrent.infohash, infohash)) throw wrong('Its torrent')
 }
