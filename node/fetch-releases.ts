@@ -16,6 +16,8 @@ export interface FetchSummary {
 }
 
 export interface FetchSource {
+  /** What its BitTorrent client calls itself, whatever it is connected by. */
+  readonly client: string
   readonly peer: string
   /** Over plain TCP, or over an encrypted stream. */
   readonly kind: 'tcp' | 'noise'
@@ -73,7 +75,7 @@ function sizeOf({ signed }: HeldRelease): number {
 
 /** One entry per peer, the one that sent most first. */
 function merged(sources: readonly FetchSource[]): FetchSource[] {
-  const byPeer = Map.groupBy(sources, ({ peer }) => peer)
+  const byPeer = Map.groupBy(sources, ({ client }) => client)
   return [...byPeer.values()]
     .map((ofPeer) => ({ ...ofPeer[0]!, bytes: ofPeer.reduce((sum, { bytes }) => sum + bytes, 0) }))
     .toSorted((a, b) => b.bytes - a.bytes)

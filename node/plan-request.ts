@@ -62,12 +62,15 @@ export function planAnswer({ plan, base }: PlanOnBase): PlanAnswer {
   }
 }
 
+/** The assembler stacks, however many there are: until it can route, no plan may say that it will. */
+export const stackable = Number.POSITIVE_INFINITY
+
 function planOn(node: Node, wish: PlanWish, cards: readonly Card[], base: KnownBase | undefined): Promise<Plan> {
   return planRequest({
     text: wish.text,
     cards,
     embedder: node.embedder,
     ...(base === undefined ? {} : { baseId: base.id }),
-    options: { anyPublisher: wish.anyPublisher, held: node.releases.ids(), signal: wish.signal },
+    options: { anyPublisher: wish.anyPublisher, held: node.releases.ids(), maxStack: stackable, signal: wish.signal },
   })
 }

@@ -5,7 +5,7 @@ import type { Engine } from '../assembler/index.ts'
 import { isMeshError, toHex } from '../protocol/index.ts'
 import type { Manifest } from '../protocol/index.ts'
 import type { Registry } from '../registry/index.ts'
-import type { FetchReleaseEvent, VerifiedRelease } from '../swarm/index.ts'
+import type { FetchReleaseEvent, PeerTraffic, VerifiedRelease } from '../swarm/index.ts'
 import type { BaseStore, KnownBase } from './base-store.ts'
 import { checkModel } from './check-model.ts'
 import type { FetchSource } from './fetch-releases.ts'
@@ -104,10 +104,16 @@ async function fetchOne(
   await swarm.seed(infohash, { metainfo: release.metainfo, paths: release.paths })
   await rm(folder, { recursive: true, force: true })
   emit({ type: 'verified', release: label, releaseId: release.id })
-  const sources = verified.peers
-    .filter(({ receivedBytes }) => receivedBytes > 0)
-    .map(({ id, kind, receivedBytes }) => ({ peer: id, kind, bytes: receivedBytes }))
-  return { release, sources }
+  return { release, sources: sourcesOf(verified.peers) }
+}
+
+/** Who sent something: one entry per peer, though some are connected over TCP and a Noise stream at once. */
+function sourcesOf(peers: readonly PeerTraffic[]): FetchSource[] {
+  const senders = peers.filter(({ receivedBytes }) => receivedBytes > 0)
+  return [...Map.groupBy(senders, ({ client }) => client).values()].map((wires) => {
+    const [{ client, id, kind }] = wires.toSorted((a, b) => b.receivedBytes - a.receivedBytes) as [PeerTraffic]
+    return { client, peer: id, kind, bytes: wires.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0) }
+  })
 }
 
 async function putInPlace(releases: ReleaseStore, { signed, metainfo, files }: VerifiedRelease): Promise<HeldRelease> {
@@ -123,9 +129,7 @@ async function* transferKeys(registry: Registry, infohash: Uint8Array, signal: A
 function tell(event: FetchReleaseEvent, label: string, emit: CallContext['emit'], log: (line: string) => void): void {
   if (event.kind === 'progress') {
     const { bytes, totalBytes, peers } = event.progress
-    // Others are connected too, some of them twice; what counts is who sends.
-    const senders = peers.filter(({ receivedBytes }) => receivedBytes > 0).length
-    if (totalBytes > 0) emit({ type: 'progress', label, doneBytes: bytes, totalBytes, peers: senders })
+    if (totalBytes > 0) emit({ type: 'progress', label, doneBytes: bytes, totalBytes, peers: sourcesOf(peers).length })
   } else if (event.kind === 'verifying') emit({ type: 'verifying', release: label })
   else {
     const line = `${event.peer.kind} peer ${event.peer.id} sent bad bytes of ${label}${event.banned ? ' and is banned' : ''}.`

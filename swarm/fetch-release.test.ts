@@ -64,6 +64,15 @@ describe('a release', () => {
     expect(verified.peers.map(({ kind }) => kind)).toEqual(['noise'])
   }, 60_000)
 
+  it('names a peer by one client, over however many transports it is reached', async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: 8 * MiB })
+    const seeder = net.swarm({ limits: { uploadBytesPerSecond: 4 * MiB } })
+    await seed(seeder, release)
+    const { peers } = await fetchOf(release, net.swarm(), { findSeeders: keysOf(seeder) })
+    expect(new Set(peers.map(({ kind }) => kind))).toEqual(new Set(['tcp', 'noise']))
+    expect(new Set(peers.map(({ client }) => client)).size).toBe(1)
+  }, 60_000)
+
   it('is served onward by whoever fetched it, after the first seeder has left', async () => {
     const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: MiB })
     const [first, second, third] = [net.swarm(), net.swarm(), net.swarm()]

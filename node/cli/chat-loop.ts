@@ -16,7 +16,7 @@ export interface ChatOptions {
   readonly terminal: Terminal
   readonly signal: AbortSignal
   readonly persona: string
-  /** What is said first if nobody says anything. */
+  /** What a script says that says nothing itself. */
   readonly opening?: string | undefined
   readonly maxTokens?: number | undefined
 }
@@ -31,7 +31,8 @@ export async function chatLoop(options: ChatOptions): Promise<readonly ChatMessa
     if (line === undefined) break
     if (line.trim() !== '') await say(options, messages, line)
   }
-  if (messages.length === 0 && opening !== undefined) await say(options, messages, opening)
+  // A person who ends the chat without a word wants no answer; a script without input wants one.
+  if (messages.length === 0 && opening !== undefined && !terminal.interactive) await say(options, messages, opening)
   return messages
 }
 

@@ -73,6 +73,8 @@ export interface FetchResult {
 }
 
 export interface PeerTraffic extends PeerName {
+  /** What the BitTorrent client at the other end calls itself, equal over TCP and Noise streams. Unproved: for counting peers only. */
+  readonly client: string
   readonly receivedBytes: number
   readonly sentBytes: number
 }

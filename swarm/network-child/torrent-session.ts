@@ -33,6 +33,13 @@ export interface SessionEvents {
   onBlame?(blame: { peer: PeerName; piece: number; banned: boolean }): void
 }
 
+interface Traffic {
+  readonly name: PeerName
+  readonly client: string
+  receivedBytes: number
+  sentBytes: number
+}
+
 export class TorrentSession {
   readonly torrent: Torrent
   readonly #bans: BanList
@@ -41,7 +48,7 @@ export class TorrentSession {
   #blockAtMs = -Infinity
   readonly #owners: PieceOwners
   readonly #strikes = new Map<string, number>()
-  readonly #traffic = new Map<string, { name: PeerName; receivedBytes: number; sentBytes: number }>()
+  readonly #traffic = new Map<string, Traffic>()
   readonly #names = new Map<Wire, PeerName>()
 
   constructor(torrent: Torrent, bans: BanList, events: SessionEvents, random: () => number, nowMs: () => number) {
@@ -104,8 +111,9 @@ export class TorrentSession {
   }
 
   traffic(): PeerTraffic[] {
-    return [...this.#traffic.values()].map(({ name, receivedBytes, sentBytes }) => ({
+    return [...this.#traffic.values()].map(({ name, client, receivedBytes, sentBytes }) => ({
       ...name,
+      client,
       receivedBytes,
       sentBytes,
     }))
@@ -116,7 +124,7 @@ export class TorrentSession {
     if (!peer) return
     const name = nameOf(peer)
     this.#names.set(wire, name)
-    const traffic = this.#remember(name)
+    const traffic = this.#remember(name, wire.peerId ?? name.id)
     wire.extendedHandshake['reqq'] = openRequestsMax
     wire.on('extended', () => this.#shareInFlight())
     wire.once('close', () => {
@@ -231,8 +239,8 @@ export class TorrentSession {
     }
   }
 
-  #remember(name: PeerName): { receivedBytes: number; sentBytes: number } {
-    const known = this.#traffic.get(name.id) ?? { name, receivedBytes: 0, sentBytes: 0 }
+  #remember(name: PeerName, client: string): Traffic {
+    const known = this.#traffic.get(name.id) ?? { name, client, receivedBytes: 0, sentBytes: 0 }
     this.#traffic.delete(name.id)
     this.#traffic.set(name.id, known)
     if (this.#traffic.size > peersRememberedMax) this.#traffic.delete(this.#traffic.keys().next().value!)
