@@ -1,6 +1,7 @@
 // This node's network: started when first needed, told what to seed, and watched. Commands that need nobody never start it.
 import { randomBytes } from 'node:crypto'
 import { isIPv4 } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
 import { MeshError } from '../protocol/index.ts'
 import { startSwarm } from '../swarm/index.ts'
 import type { Address, NetworkStatus, Swarm, SwarmOptions } from '../swarm/index.ts'
@@ -99,7 +100,7 @@ async function examineNetwork(swarm: Swarm, config: NetworkConfig, signal: Abort
     (wantsDht && dhtNodes === 0) || (config.exchange && exchangePeers === 0)
   let status = await swarm.status(signal)
   while (!patience.aborted && lonely(status)) {
-    await pause(EXAMINE_POLL_MS, patience)
+    await wait(EXAMINE_POLL_MS, undefined, { signal: patience }).catch(() => {})
     status = await swarm.status(signal)
   }
   const { tcp, dht, hyperdht } = await swarm.addresses
@@ -142,11 +143,4 @@ function peerNetwork({ hyperdht }: NetworkStatus): Finding[] {
 function met(check: string, wanted: boolean, count: number, what: string, otherwise: string): Finding {
   if (!wanted) return { check, state: 'ok', detail: 'switched off' }
   return count > 0 ? { check, state: 'ok', detail: `${count} ${what}` } : { check, state: 'warning', detail: otherwise }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((done) => {
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', () => (clearTimeout(timer), done()), { once: true })
-  })
 }

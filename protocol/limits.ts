@@ -57,5 +57,5 @@ export const limits = Object.freeze({
   followersPerCommunityMax: 256,
 })
 
-/** Ten million years in milliseconds would still be a safe integer; dates beyond the year 9999 are nonsense and refused. */
+/** The end of the year 9999: later dates are nonsense and refused. */
 export const maxTimeMs = 253_402_300_799_999

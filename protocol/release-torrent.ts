@@ -1,7 +1,8 @@
 // The release torrent: the sealed manifest and the adapter as one BitTorrent v1 torrent whose every byte follows from the two files,
 // so that everyone who holds a release derives the same infohash. The infohash only moves bytes; SHA-256 and the signature decide.
 import { createHash } from 'node:crypto'
-import { type Bencode, type BencodeDictionary, decodeBencode, encodeBencode, latin1 } from './bencode.ts'
+import { type Bencode, type BencodeDictionary, encodeBencode, latin1 } from './bencode.ts'
+import { bytesEqual } from './bytes.ts'
 import { MeshError } from './errors.ts'
 import { limits } from './limits.ts'
 import { readTorrentInfo, type TorrentInfo } from './torrent-info.ts'
@@ -70,14 +71,8 @@ export function readReleaseTorrent(metainfo: Uint8Array): ReleaseTorrent {
   const layout = layoutOf(readTorrentInfo(metainfo))
   const torrent = buildReleaseTorrent(layout)
   // Whatever else the file carries (trackers, dates, web seeds, flags) would be dropped by rebuilding: refuse it instead.
-  if (!sameBytes(torrent.metainfo, metainfo)) throw notARelease('it carries more than a release torrent has')
+  if (!bytesEqual(torrent.metainfo, metainfo)) throw notARelease('it carries more than a release torrent has')
   return torrent
-}
-
-/** The metainfo around a bare info dictionary, as peers send it (BEP 9). Throws like `readReleaseTorrent`. */
-export function readReleaseInfo(info: Uint8Array): ReleaseTorrent {
-  if (info.length > releaseMetainfoMaxBytes) throw tooLarge('metainfo', info.length, releaseMetainfoMaxBytes)
-  return readReleaseTorrent(encodeBencode(new Map([['info', decodeBencode(info)]])))
 }
 
 function layoutOf(info: TorrentInfo): ReleaseLayout {
@@ -107,10 +102,6 @@ function file(name: string, bytes: number): BencodeDictionary {
     ['length', bytes],
     ['path', [latin1(name)]],
   ])
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
 
 function notARelease(reason: string): MeshError {

@@ -191,7 +191,7 @@ const waitingMessages: Readonly<Record<PendingReason, string>> = {
   'forked-log':
     'Not signed: another copy of this identity has signed other records at the same place of this log. Make a new identity with "init" in another data folder.',
   conflict:
-    'Not signed: meanwhile this log says something else under the same name. Take the action back, and choose a higher version.',
+    'Not signed: this log says something else under the same name by now. Publish it again with a higher version.',
 }
 
 export function waiting(pending: PendingAction): AppendResult {

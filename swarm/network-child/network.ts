@@ -1,5 +1,6 @@
 // Everything the network child runs, put together as configured: DHT, exchange, transfer streams, torrents. Peers that any of them
 // finds for a release go to the torrent that fetches it.
+import { setTimeout as wait } from 'node:timers/promises'
 import HyperDHT from 'hyperdht'
 import { MeshError, type MutableItem, readReleaseTorrent, toHex } from '../../protocol/index.ts'
 import { Exchange } from './exchange.ts'
@@ -252,10 +253,6 @@ function switchedOff(what: string): MeshError {
   })
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
-  })
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await wait(ms, undefined, { signal }).catch(() => {})
 }

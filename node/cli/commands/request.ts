@@ -43,7 +43,10 @@ export const requestCommand = command({
   options: {
     chat: { type: 'boolean', summary: 'Talk to the persona at once' },
     'post-gaps': { type: 'boolean', summary: 'Post what nobody offers as wanted jobs, without asking' },
-    'any-publisher': { type: 'boolean', summary: 'Also draw on publishers outside the communities you follow' },
+    'any-publisher': {
+      type: 'boolean',
+      summary: 'Also draw on publishers outside the communities you follow, as far as this node knows them',
+    },
     'wait-base': { type: 'string', value: 'SECONDS', summary: 'How long to wait for a base that fits (default 60)' },
   },
   examples: [
