@@ -54,6 +54,6 @@ describe('a peer that speaks no frames', () => {
       expect(frames).toEqual([])
       await raw.destroy()
     },
-    30_000,
+    12_000,
   )
 })
