@@ -54,6 +54,7 @@ describe('a peer that speaks no frames', () => {
       expect(frames).toEqual([])
       await raw.destroy()
     },
+    // A silent peer is let go only later.
     12_000,
   )
 })
