@@ -1,6 +1,7 @@
 // The main job between real processes: every node is `lora-mesh up` with its own data folder, key and ports, on loopback.
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { communityLink } from '../protocol/index.ts'
@@ -31,7 +32,7 @@ interface Requested {
   fetch: { bytes: number; seconds: number; sources: unknown[] }
   assembleMs: number
   persona: string
-  lockfile: unknown
+  lockfile: { releases: [{ sha256: string; bytes: number }] }
 }
 
 async function ready(node: MeshNode, flags: readonly string[] = []): Promise<string> {
@@ -112,6 +113,18 @@ describe.skipIf(!kit.present)('a mesh of four nodes (needs the kit)', () => {
     expect(again.fetch.bytes).toBe(0)
     expect(again.persona).toBe(first.persona)
     expect(again.lockfile).toEqual(first.lockfile)
+  }, 60_000)
+
+  it('fetches an adapter again that was damaged on the disk, and composes the same persona', async () => {
+    const [{ sha256, bytes }] = first.lockfile.releases
+    const path = join(c!.data, 'objects', `${sha256}.gguf`)
+    const damaged = readFileSync(path)
+    damaged[damaged.length - 9]! ^= 1
+    writeFileSync(path, damaged)
+    const again = await ask(c!)
+    expect(again.persona).toBe(first.persona)
+    expect(again.fetch.bytes).toBeGreaterThan(bytes)
+    expect(await c!.run(['verify'])).toMatchObject({ ok: true, checked: 2 })
   }, 60_000)
 
   it('chats: the answer streams and ends', async () => {

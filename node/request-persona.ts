@@ -1,5 +1,5 @@
 // The main job: a description in, a persona that answers out.
-import { MeshError, fromHex, identityToText, toHex } from '../protocol/index.ts'
+import { MeshError, fromHex, identityToText, isMeshError, toHex } from '../protocol/index.ts'
 import type { CatalogueEntry } from '../registry/index.ts'
 import { createLockfile, explainPlan } from '../resolver/index.ts'
 import type { LockDetails, Lockfile, OtherBase, Plan } from '../resolver/index.ts'
@@ -56,11 +56,28 @@ export async function requestPersona(
     }
   }
   const entries = planned.plan.releases.map(({ release }) => entryOf(node, release))
+  await giveUpDamaged(node, entries, { signal, emit })
   const fetch = bothFetches(located, await fetchReleases(node, entries, planned.base, { signal, emit }))
   const persona = await node.personas.save(lockfileOf(planned.plan, planned.base, entries))
   const assembleMs = await assemble(node, persona, signal)
   emit({ type: 'assembled', persona: persona.id, assembleMs })
   return { plan, fetch, assembleMs, persona: persona.id, lockfile: persona.lockfile, gaps }
+}
+
+/** What is held and no longer what it was is fetched again with the rest. */
+async function giveUpDamaged(
+  node: Node,
+  entries: readonly CatalogueEntry[],
+  { signal, emit }: CallContext,
+): Promise<void> {
+  for (const { releaseId } of entries) {
+    const held = node.releases.get(toHex(releaseId))
+    if (held === undefined) continue
+    await node.releases.requireIntact(held, signal).catch((error: unknown) => {
+      if (!isMeshError(error, 'hash-mismatch')) throw error
+      emit({ type: 'note', text: error.message })
+    })
+  }
 }
 
 /** Plans; while everything that was found is for bases this node lacks, waits for one of them to be added. */

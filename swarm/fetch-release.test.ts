@@ -1,5 +1,6 @@
 // Real network children on loopback: what arrives is what was published, or nothing is kept.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { MeshError, sha256, signManifest } from '../protocol/index.ts'
@@ -11,6 +12,8 @@ import { aReleaseOnDisk, layOut } from './testing/release-on-disk.ts'
 import type { ReleaseOnDisk } from './testing/release-on-disk.ts'
 
 const MiB = 1024 * 1024
+/** Of a small size: needs root, and a system that lets it. */
+const canMakeDisks = process.platform === 'linux' && spawnSync('unshare', ['--mount', 'true']).status === 0
 let net: Loopback
 
 beforeEach(async () => {
@@ -39,6 +42,17 @@ function fetchOf(release: ReleaseOnDisk, swarm: Swarm, over: Partial<FetchReleas
     onEvent: () => {},
     ...over,
   })
+}
+
+/** How much of a fetch was found on the disk. */
+function watchResuming(): { onEvent(event: FetchReleaseEvent): void; resumedBytes(): number } {
+  let most = 0
+  return {
+    onEvent(event) {
+      if (event.kind === 'progress') most = Math.max(most, event.progress.resumedBytes)
+    },
+    resumedBytes: () => most,
+  }
 }
 
 const seed = (swarm: Swarm, release: ReleaseOnDisk): Promise<void> =>
@@ -99,13 +113,55 @@ it('what could not be checked, for a reason of this machine, is kept for the nex
   }
   await expect(fetchOf(release, fetcher, { checkModel })).rejects.toMatchObject({ code: 'engine-failed' })
   expect((await fetcher.status()).torrents).toEqual([])
+  const { onEvent, resumedBytes } = watchResuming()
+  await fetchOf(release, fetcher, { onEvent })
+  expect(resumedBytes()).toBe(release.adapter.length + release.signed.sealed.length)
+}, 60_000)
+
+it('goes on where it was when the network child is killed in the middle', async () => {
+  const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: 8 * MiB })
+  await seed(net.swarm(), release)
+  const fetcher = net.swarm({ limits: { downloadBytesPerSecond: 4 * MiB } })
+  let killed: number | undefined
   const resumed: number[] = []
   const onEvent = (event: FetchReleaseEvent): void => {
-    if (event.kind === 'progress') resumed.push(event.progress.resumedBytes)
+    if (event.kind !== 'progress') return
+    resumed.push(event.progress.resumedBytes)
+    const { state } = fetcher
+    if (killed !== undefined || event.progress.bytes < 3 * MiB || state.kind !== 'running') return
+    killed = state.pid
+    process.kill(killed, 'SIGKILL')
   }
-  await fetchOf(release, fetcher, { onEvent })
-  expect(Math.max(...resumed)).toBe(release.adapter.length + release.signed.sealed.length)
+  const verified = await fetchOf(release, fetcher, { onEvent })
+  expect(readFileSync(verified.files.adapter).equals(release.adapter)).toBe(true)
+  expect(killed).toBeDefined()
+  expect(fetcher.state).not.toMatchObject({ pid: killed })
+  expect(Math.max(...resumed)).toBeGreaterThan(MiB)
 }, 60_000)
+
+it.skipIf(!canMakeDisks)(
+  'a disk that is full says so, keeps what is there, and goes on when there is room (needs leave to mount)',
+  async () => {
+    const release = await aReleaseOnDisk(join(net.folder, 'published'), { bytes: 12 * MiB })
+    await seed(net.swarm(), release)
+    const disk = join(net.folder, 'disk')
+    mkdirSync(disk)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', disk])
+    try {
+      const folder = join(disk, 'staging')
+      const fetcher = net.swarm()
+      await expect(fetchOf(release, fetcher, { folder })).rejects.toMatchObject({ code: 'disk-full' })
+      execFileSync('mount', ['-o', 'remount,size=32m', disk])
+      const { onEvent, resumedBytes } = watchResuming()
+      const verified = await fetchOf(release, fetcher, { folder, onEvent })
+      expect(readFileSync(verified.files.adapter).equals(release.adapter)).toBe(true)
+      expect(resumedBytes()).toBeGreaterThan(3 * MiB)
+    } finally {
+      execFileSync('umount', ['--lazy', disk])
+    }
+  },
+  60_000,
+)
 
 describe('a fetch that is stopped', () => {
   it('at the door serves nothing, keeps its bytes, and can be made again', async () => {
@@ -119,12 +175,9 @@ describe('a fetch that is stopped', () => {
     }
     await expect(fetchOf(release, fetcher, { checkModel, signal: stop.signal })).rejects.toThrow(/aborted/)
     expect((await fetcher.status()).torrents).toEqual([])
-    const resumed: number[] = []
-    const onEvent = (event: FetchReleaseEvent): void => {
-      if (event.kind === 'progress') resumed.push(event.progress.resumedBytes)
-    }
+    const { onEvent, resumedBytes } = watchResuming()
     await fetchOf(release, fetcher, { onEvent })
-    expect(Math.max(...resumed)).toBe(release.adapter.length + release.signed.sealed.length)
+    expect(resumedBytes()).toBe(release.adapter.length + release.signed.sealed.length)
   }, 60_000)
 
   it('halfway can be made again at once', async () => {
