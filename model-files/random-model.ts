@@ -6,6 +6,7 @@ import { elementCount, ggmlTypes } from './gguf-format.ts'
 import type { GgufValue } from './gguf-format.ts'
 import { writeGguf, writeGgufFile } from './gguf-writer.ts'
 import type { GgufContent, WrittenFile } from './gguf-writer.ts'
+import { randomNumbers } from './random-numbers.ts'
 import { encodeTensor } from './tensor-dtypes.ts'
 import type { TensorDtype } from './tensor-dtypes.ts'
 
@@ -191,17 +192,6 @@ function* randomChunks(tensor: RandomTensor, rngSeed: number, index: number): Ge
     const values = new Float32Array(Math.min(chunkElements, total - done))
     for (let i = 0; i < values.length; i++) values[i] = tensor.centre + tensor.spread * next()
     yield tensor.dtype === 'F32' ? new Uint8Array(values.buffer) : encodeTensor(tensor.dtype, values)
-  }
-}
-
-/** Even numbers from -1 (included) to 1, a different sequence for each pair of seed and stream (mulberry32 after mixing both). */
-function randomNumbers(rngSeed: number, stream: number): () => number {
-  let state = Math.imul(rngSeed, 0x85eb_ca6b) ^ Math.imul(stream + 1, 0xc2b2_ae35)
-  return () => {
-    state = (state + 0x6d2b_79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) | 0) / 2 ** 31
   }
 }
 

@@ -19,6 +19,7 @@ import { planCommand } from './commands/plan.ts'
 import { publishCommand } from './commands/publish.ts'
 import { requestCommand } from './commands/request.ts'
 import { seedCommand } from './commands/seed.ts'
+import { trainCommand } from './commands/train.ts'
 import { upCommand } from './commands/up.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { whyCommand } from './commands/why.ts'
@@ -29,7 +30,7 @@ const table: readonly (readonly [group: string, members: readonly Command[]])[] 
   ['Personas', [requestCommand, chatCommand, planCommand, lsCommand, whyCommand, lockCommand]],
   ['Sharing', [publishCommand, seedCommand, jobsCommand, peersCommand]],
   ['Care', [verifyCommand, doctorCommand]],
-  ['Model files (no node needed)', [inspectCommand, importCommand, bakeCommand, nllCommand, evalCommand]],
+  ['Model files (no node needed)', [inspectCommand, importCommand, trainCommand, bakeCommand, nllCommand, evalCommand]],
 ]
 
 export const commands: readonly Command[] = table.flatMap(([, members]) => members)
