@@ -43,7 +43,7 @@ export async function openSession(job: NetworkJob, arithmetic: Arithmetic): Prom
   const workspace = workspaceBytes(probe, job)
   const plan = planMemory(job, workspace)
   if (plan.bytes > memoryMaxBytes) {
-    const gib = (plan.bytes / 2 ** 30).toFixed(1)
+    const gib = (plan.bytes / (1 << 30)).toFixed(1)
     throw new MeshError(
       'too-large',
       `Training this base takes ${gib} GiB of memory here, and 4 GiB can be used. Take a smaller base, fewer tokens per step or fewer workers, or train on a GPU with PEFT and import the result.`,
