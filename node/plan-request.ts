@@ -43,7 +43,8 @@ export interface PlanAnswer {
   readonly strategy: Plan['strategy']
   /** To be fetched. */
   readonly bytes: number
-  readonly base: { readonly id: string; readonly label: string } | undefined
+  /** `bytes`: of its file, which is what another whole model of this kind would take. */
+  readonly base: { readonly id: string; readonly label: string; readonly bytes: number } | undefined
   readonly otherBases: readonly OtherBase[]
 }
 
@@ -57,7 +58,7 @@ export function planAnswer({ plan, base }: PlanOnBase): PlanAnswer {
     mode,
     strategy,
     bytes,
-    base: base && { id: base.id, label: base.label },
+    base: base && { id: base.id, label: base.label, bytes: base.bytes },
     otherBases,
   }
 }

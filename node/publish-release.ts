@@ -40,6 +40,8 @@ export interface PublishWish {
   readonly tags: readonly string[]
   /** Strength at run time; 1: as trained. */
   readonly scale: number
+  /** How weak and how strong it may be made beside others. Absent: from 0 to twice the scale. */
+  readonly scaleRange?: readonly [least: number, most: number] | undefined
   /** Absent: the base in use. */
   readonly base?: string | undefined
 }
@@ -85,7 +87,7 @@ export async function publishRelease(
     const engineFile = { path: staged.path, sha256: staged.sha256, scale: wish.scale }
     const probe = await makeProbe(node.engine, { path: base.path, sha256: base.file }, engineFile, { signal })
     onStep('sign')
-    const signed = signManifest(manifestOf(node, facts, wish.scale, base, staged, probe), node.options.keys.author)
+    const signed = signManifest(manifestOf(node, facts, wish, base, staged, probe), node.options.keys.author)
     const torrent = await torrentOfRelease(signed.sealed, staged.path, signal)
     await moveSynced(staged.path, node.releases.adapterPath(staged.sha256))
     const held = await node.releases.keep(signed, torrent.metainfo)
@@ -173,8 +175,9 @@ function checkedFacts({ name, version, summary, capabilities, tags, licence }: P
   )
 }
 
-/** From nothing to twice as strong as its publisher means it, where the format allows that. */
-function scaleRange(scale: number): [number, number] {
+/** Millionths. From nothing to twice as strong as its publisher means it, where nobody says otherwise and the format allows that. */
+function scaleRangeOf(scale: number, wished: PublishWish['scaleRange']): [number, number] {
+  if (wished !== undefined) return [Math.round(wished[0] * 1e6), Math.round(wished[1] * 1e6)]
   const most = limits.scaleMaxMillionths
   return scale < 0 ? [Math.max(2 * scale, -most), 0] : [0, Math.min(2 * scale, most)]
 }
@@ -182,12 +185,12 @@ function scaleRange(scale: number): [number, number] {
 function manifestOf(
   node: Node,
   facts: ReleaseFacts,
-  wishedScale: number,
+  wish: Pick<PublishWish, 'scale' | 'scaleRange'>,
   base: KnownBase,
   { info, sha256 }: StagedAdapter,
   probe: Probe,
 ): Manifest {
-  const scale = Math.round(wishedScale * 1e6)
+  const scale = Math.round(wish.scale * 1e6)
   const manifest: Manifest = {
     ...facts,
     schema: 1,
@@ -207,7 +210,7 @@ function manifestOf(
       targets: [...info.targets],
       dtype: info.dtype,
     },
-    use: { scale, scaleRange: scaleRange(scale) },
+    use: { scale, scaleRange: scaleRangeOf(scale, wish.scaleRange) },
     probe,
     evaluations: [],
     lineage: { method: 'trained', parents: [] },

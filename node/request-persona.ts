@@ -5,6 +5,7 @@ import { createLockfile, explainPlan } from '../resolver/index.ts'
 import type { LockDetails, Lockfile, OtherBase, Plan } from '../resolver/index.ts'
 import { assemblePersona } from './assemble-persona.ts'
 import type { KnownBase } from './base-store.ts'
+import { countSeeders } from './count-seeders.ts'
 import type { Node } from './create-node.ts'
 import { bothFetches, fetchReleases } from './fetch-releases.ts'
 import type { FetchSummary } from './fetch-releases.ts'
@@ -57,6 +58,8 @@ export async function requestPersona(
   }
   const entries = planned.plan.releases.map(({ release }) => entryOf(node, release))
   await giveUpDamaged(node, entries, { signal, emit })
+  const missing = entries.filter(({ releaseId }) => node.releases.get(toHex(releaseId)) === undefined)
+  if (missing.length > 0) emit({ type: 'seeders', releases: await countSeeders(node.registry, missing, signal) })
   const fetch = bothFetches(located, await fetchReleases(node, entries, planned.base, { signal, emit }))
   const persona = await node.personas.save(lockfileOf(planned.plan, planned.base, entries))
   const assembleMs = await assemble(node, persona, signal)

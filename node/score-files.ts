@@ -1,8 +1,8 @@
 // Measures model files that lie anywhere on the disk: what `nll` and `eval` do. Needs no data folder and no network, but an engine process
 // for its life. The files are checked as strictly as those of strangers: a crash of the engine would be a poor error message.
 import { resolve } from 'node:path'
-import { createEngine, evaluateSuite, nllOfPassages, nllOfText, parsePassages, parseSuite } from '../assembler/index.ts'
-import type { Engine, EngineBase, Score, ScaledAdapter, SuiteResult } from '../assembler/index.ts'
+import { createEngine, evaluateSuite, nllOfPassages, nllOfText, parsePassages } from '../assembler/index.ts'
+import type { Engine, EngineBase, Score, ScaledAdapter, SuiteItem, SuiteResult } from '../assembler/index.ts'
 import { inspectBase, openFileSource, sha256File, validateAdapter } from '../model-files/index.ts'
 import { toHex } from '../protocol/index.ts'
 import { readTextFile } from './read-text-file.ts'
@@ -26,10 +26,9 @@ export async function scoreText(job: ScoreJob, path: string): Promise<Score> {
 
 export async function scoreSuite(
   job: ScoreJob,
-  path: string,
+  items: readonly SuiteItem[],
   onProgress: (progress: { done: number; total: number }) => void,
 ): Promise<SuiteResult> {
-  const items = parseSuite(await readTextFile(path))
   return withEngine(job, (engine, adapters, base) =>
     evaluateSuite(engine, base, adapters, items, { signal: job.signal, onProgress }),
   )

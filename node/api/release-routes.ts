@@ -60,6 +60,7 @@ export const releaseRoutes: readonly Route<Node>[] = [
         .default([]),
       tags: z.array(z.string()).max(limits.tagsMax).default([]),
       scale: z.number().min(-16).max(16).default(1),
+      scaleRange: z.tuple([z.number().min(-16).max(16), z.number().min(-16).max(16)]).optional(),
       base: z.string().optional(),
     }),
     handle: (input, node: Node, { signal, emit }) =>

@@ -42,6 +42,11 @@ export const publishCommand = command({
     tag: { type: 'string', value: 'TAG', multiple: true, summary: 'Tag' },
     licence: { type: 'string', value: 'SPDX', summary: 'Licence of the adapter (default NOASSERTION)' },
     scale: { type: 'string', value: 'NUMBER', summary: 'Strength at run time (default 1)' },
+    'scale-range': {
+      type: 'string',
+      value: 'LEAST,MOST',
+      summary: 'How weak and how strong it may be made beside others (default 0 to twice the scale)',
+    },
     base: { type: 'string', value: 'BASE', summary: 'Base it was trained on (default: the one in use)' },
   },
   examples: [
@@ -61,7 +66,8 @@ export const publishCommand = command({
       licence: options.licence ?? 'NOASSERTION',
       capabilities: options.capability.map(parseCapability),
       tags: options.tag,
-      scale: parseScale(options.scale),
+      scale: parseScale('scale', options.scale ?? '1'),
+      scaleRange: parseScaleRange(options['scale-range']),
       base: options.base,
     }
     const onEvent = showProgress(terminal, ({ step }) => terminal.say(steps[String(step)] ?? String(step)))
@@ -80,9 +86,17 @@ function parseCapability(text: string): { name: string; description: string } {
   return { name: text.slice(0, at).trim(), description: text.slice(at + 1).trim() }
 }
 
-function parseScale(text: string | undefined): number {
-  const scale = text === undefined ? 1 : Number(text)
-  if (!(Math.abs(scale) <= 16) || text === '')
-    throw new MeshError('usage', `--scale ${text}: write a number from -16 to 16.`)
+function parseScale(option: string, text: string): number {
+  const scale = Number(text)
+  if (!(Math.abs(scale) <= 16) || text.trim() === '')
+    throw new MeshError('usage', `--${option} ${text}: write a number from -16 to 16.`)
   return scale
+}
+
+function parseScaleRange(text: string | undefined): [number, number] | undefined {
+  if (text === undefined) return undefined
+  const [least, most, ...more] = text.split(',')
+  if (least === undefined || most === undefined || more.length > 0)
+    throw new MeshError('usage', `--scale-range ${text}: write the least and the greatest scale, such as 0.5,1.`)
+  return [parseScale('scale-range', least), parseScale('scale-range', most)]
 }

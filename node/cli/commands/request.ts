@@ -27,6 +27,12 @@ const requested = z.object({
   gaps: z.array(shownGap),
 })
 type Requested = z.infer<typeof requested>
+const plannedSizes = z.object({
+  bytes: z.number(),
+  fetch: z.array(z.unknown()),
+  base: z.object({ bytes: z.number() }).optional(),
+})
+const foundSeeders = z.array(z.object({ release: z.string(), seeders: z.number() }))
 const posted = z.object({
   job: z.looseObject({ capability: z.string(), state: z.string(), communities: z.array(z.string()) }),
 })
@@ -74,12 +80,29 @@ export const requestCommand = command({
 })
 
 function tellEvent(event: OperationEvent, terminal: Terminal): void {
-  if (event.type === 'plan') terminal.say(String(event['explanation']).trimEnd())
+  if (event.type === 'plan') {
+    terminal.say(String(event['explanation']).trimEnd())
+    terminal.say(sizesText(plannedSizes.parse(event['plan'])))
+  }
+  if (event.type === 'seeders') {
+    for (const { release, seeders } of foundSeeders.parse(event['releases'])) {
+      terminal.say(`${release} is served by ${countText(seeders, 'peer')}.`)
+    }
+  }
+  if (event.type === 'verified')
+    terminal.say(`${String(event['release'])} is verified: SHA-256, signature, base, every tensor, probe.`)
   if (event.type === 'base-missing') {
     terminal.say(String(event['message']))
     terminal.say(`Waiting ${String(event['waitSeconds'])} s for it; Ctrl-C ends this.`)
   }
   if (event.type === 'assembled') terminal.say(`Assembled in ${durationText(Number(event['assembleMs']))}.`)
+}
+
+/** What is fetched, beside what it would take if each were a model of its own. */
+function sizesText({ bytes, fetch, base }: z.infer<typeof plannedSizes>): string {
+  if (fetch.length === 0 || base === undefined) return 'Size     nothing has to be fetched'
+  const whole = `${countText(fetch.length, 'whole model')} would be ${bytesText(fetch.length * base.bytes)}`
+  return `Size     ${bytesText(bytes)} to fetch; ${whole}`
 }
 
 /** Shows each gap word for word; posts it after a yes. */
