@@ -145,7 +145,6 @@ function multiplyTile(depth: i32, a: usize, b: usize, c: usize, cStep: usize, fa
   storeRow(c + 3 * cStep, c30, c31, factor, add)
 }
 
-// @ts-ignore: decorator
 @inline
 function storeRow(to: usize, x: v128, y: v128, factor: v128, add: bool): void {
   x = f32x4.mul(x, factor)

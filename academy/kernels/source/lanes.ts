@@ -1,7 +1,6 @@
 // Four lanes at a time, and what is left of a row one by one, computed by the same instructions so that a number does not depend on
 // the place it has in its row. RELAXED is set by the build: fused multiply-add where the processor has it, other last bits.
 
-// @ts-ignore: decorator
 @inline
 export function multiplyAdd(a: v128, b: v128, sum: v128): v128 {
   if (RELAXED != 0) return f32x4.relaxed_madd(a, b, sum)
@@ -9,14 +8,12 @@ export function multiplyAdd(a: v128, b: v128, sum: v128): v128 {
 }
 
 /** ((lane 0 + lane 1) + (lane 2 + lane 3)), always in this order. */
-// @ts-ignore: decorator
 @inline
 export function sumOfLanes(x: v128): f32 {
   return f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1) + (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3))
 }
 
 /** Loads n < 4 floats; the other lanes are zero. */
-// @ts-ignore: decorator
 @inline
 export function loadPart(from: usize, n: i32): v128 {
   let x = v128.load32_zero(from)
@@ -25,7 +22,6 @@ export function loadPart(from: usize, n: i32): v128 {
   return x
 }
 
-// @ts-ignore: decorator
 @inline
 export function storePart(to: usize, x: v128, n: i32): void {
   store<f32>(to, f32x4.extract_lane(x, 0))
@@ -34,13 +30,11 @@ export function storePart(to: usize, x: v128, n: i32): void {
 }
 
 /** Loads 4 floats, or the n < 4 that are left. */
-// @ts-ignore: decorator
 @inline
 export function loadUpTo(from: usize, n: i32): v128 {
   return n >= 4 ? v128.load(from) : loadPart(from, n)
 }
 
-// @ts-ignore: decorator
 @inline
 export function storeUpTo(to: usize, x: v128, n: i32): void {
   if (n >= 4) v128.store(to, x)

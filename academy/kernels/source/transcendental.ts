@@ -11,7 +11,6 @@ const ln2: f64 = 0.6931471805599453
  * e^x in four lanes: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor series to r^7 (error 5e-9), 2^n by the exponent bits.
  * Below -87 the result is 1.6e-38 or less but not zero, above 88 it is 1.6e38.
  */
-// @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
   x = f32x4.max(f32x4.splat(-87), f32x4.min(f32x4.splat(88), x))
