@@ -23,7 +23,8 @@ const tolerance = { sameFile: 0.01, otherFile: 0.1 }
 /**
  * For publishing. Without `texts` the sequences are samples (temperature 1, seeds 1 to 8) of what the base writes with the adapter on.
  * On such text the expected gain is the Kullback-Leibler divergence of adapter from base: positive whatever the adapter was trained for,
- * largest where it differs most, found without any data, and nothing the publisher wrote leaks. (Greedy text tends to end in a circle,
+ * largest where it differs most, found without any data, and nothing the publisher wrote leaks. It fails for adapters that change the answers to certain questions only,
+ * which such a sample hardly ever asks. (Greedy text tends to end in a circle,
  * which both predict equally well.) `texts` replace the first samples. The sequences go into the manifest, so nobody has to repeat the sampling.
  */
 export async function makeProbe(
@@ -52,7 +53,7 @@ export async function makeProbe(
   if (gain < leastGain) {
     throw new MeshError(
       'probe-failed',
-      `On this base the adapter changes the predictions too little to be checked by anyone (gain ${gain.toFixed(6)} per token). Is it the base it was trained on?`,
+      `On this base the adapter changes the predictions too little to be checked by anyone (gain ${gain.toFixed(6)} per token). Is it the base it was trained on? An adapter that only answers certain questions needs some of them: publish it with --probe FILE.jsonl.`,
       { measuredGain: gain, leastGain },
     )
   }

@@ -11,7 +11,7 @@ export const kernelVariants = { plain: false, relaxed: true } as const
 /** Writes `out`. Throws with the compiler's words if the source is wrong. */
 export async function compileKernels(relaxed: boolean, out: string): Promise<void> {
   const compiler = join(root, 'node_modules/assemblyscript/bin/asc.js')
-  const source = 'academy/kernels/source/index.ts'
+  const source = 'academy/kernels/source/kernels.ts'
   const features = ['simd', 'threads', ...(relaxed ? ['relaxed-simd'] : [])].flatMap((name) => ['--enable', name])
   // The threads share one memory, which is made by whoever loads the module: up to 65536 pages, 4 GiB.
   const memory = ['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536']

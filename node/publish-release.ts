@@ -42,6 +42,8 @@ export interface PublishWish {
   readonly scale: number
   /** How weak and how strong it may be made beside others. Absent: from 0 to twice the scale. */
   readonly scaleRange?: readonly [least: number, most: number] | undefined
+  /** Texts on which it shows what it does; the first eight become public. Absent: samples of what it writes. */
+  readonly probe?: readonly string[] | undefined
   /** Absent: the base in use. */
   readonly base?: string | undefined
 }
@@ -85,7 +87,8 @@ export async function publishRelease(
     const staged = await stage(node, wish, base, folder, signal, onStep)
     onStep('probe')
     const engineFile = { path: staged.path, sha256: staged.sha256, scale: wish.scale }
-    const probe = await makeProbe(node.engine, { path: base.path, sha256: base.file }, engineFile, { signal })
+    const baseFile = { path: base.path, sha256: base.file }
+    const probe = await makeProbe(node.engine, baseFile, engineFile, { signal, texts: wish.probe ?? [] })
     onStep('sign')
     const signed = signManifest(manifestOf(node, facts, wish, base, staged, probe), node.options.keys.author)
     const torrent = await torrentOfRelease(signed.sealed, staged.path, signal)

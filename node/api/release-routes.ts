@@ -61,6 +61,7 @@ export const releaseRoutes: readonly Route<Node>[] = [
       tags: z.array(z.string()).max(limits.tagsMax).default([]),
       scale: z.number().min(-16).max(16).default(1),
       scaleRange: z.tuple([z.number().min(-16).max(16), z.number().min(-16).max(16)]).optional(),
+      probe: z.array(z.string().min(1).max(10_000)).max(limits.probeSequences).optional(),
       base: z.string().optional(),
     }),
     handle: (input, node: Node, { signal, emit }) =>

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { MeshError } from '../../../protocol/index.ts'
+import { limits, MeshError } from '../../../protocol/index.ts'
 import { command } from '../command.ts'
 import { showProgress } from '../operation-events.ts'
 import { bytesText } from '../units.ts'
@@ -47,6 +47,12 @@ export const publishCommand = command({
       value: 'LEAST,MOST',
       summary: 'How weak and how strong it may be made beside others (default 0 to twice the scale)',
     },
+    probe: {
+      type: 'string',
+      value: 'FILE.jsonl',
+      summary:
+        'Questions it answers, {"prompt", "answer"}; the first eight become public (default: samples of what it writes)',
+    },
     base: { type: 'string', value: 'BASE', summary: 'Base it was trained on (default: the one in use)' },
   },
   examples: [
@@ -68,6 +74,7 @@ export const publishCommand = command({
       tags: options.tag,
       scale: parseScale('scale', options.scale ?? '1'),
       scaleRange: parseScaleRange(options['scale-range']),
+      probe: options.probe === undefined ? undefined : await readProbe(options.probe),
       base: options.base,
     }
     const onEvent = showProgress(terminal, ({ step }) => terminal.say(steps[String(step)] ?? String(step)))
@@ -79,6 +86,14 @@ export const publishCommand = command({
     return { json: result, text }
   },
 })
+
+/** By these every node that fetches the release checks that it does there what it does here. */
+async function readProbe(path: string): Promise<string[]> {
+  const { readTextFile } = await import('../../read-text-file.ts')
+  const { parseSuite } = await import('../../../assembler/index.ts')
+  const items = parseSuite(await readTextFile(path)).slice(0, limits.probeSequences)
+  return items.map(({ prompt, answer }) => `${prompt.trimEnd()} ${answer.trim()}`)
+}
 
 function parseCapability(text: string): { name: string; description: string } {
   const at = text.indexOf('=')
