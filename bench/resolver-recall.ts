@@ -19,6 +19,7 @@ import {
   stemsOf,
 } from '../resolver/index.ts'
 import type { Embedder } from '../resolver/index.ts'
+import { worldCards } from '../fixtures/world-files.ts'
 import { kit } from '../testing/kit.ts'
 
 interface RecallSet {
@@ -49,7 +50,7 @@ await using miniLm = rememberingEmbedder(
 )
 printConditions()
 for (const set of recallSets()) await printRecall(set)
-for (const embedder of [ngram, miniLm]) await printRequests(embedder)
+for (const embedder of [ngram, miniLm]) for (const set of requestSets()) await printRequests(embedder, set)
 
 function printConditions(): void {
   const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim()
@@ -141,10 +142,24 @@ function placeOf(document: number, scores: ArrayLike<number>): number {
   return place
 }
 
-/** The requests of resolver/requests.json: reported, not tuned on. */
-async function printRequests(embedder: Embedder): Promise<void> {
-  const file = readFileSync(new URL('../resolver/requests.json', import.meta.url), 'utf8')
-  const { cards, requests } = requestsSchema.parse(JSON.parse(file))
+interface RequestSet extends z.infer<typeof requestsSchema> {
+  readonly name: string
+}
+
+/** Two sets of requests, each written before anything was tried on it: those of the resolver's own tests, and those of the small world. */
+function requestSets(): RequestSet[] {
+  const read = (path: string): unknown => JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
+  const { requests } = z
+    .object({ requests: requestsSchema.shape.requests })
+    .parse(read('../fixtures/world/requests.json'))
+  return [
+    { name: 'resolver/requests.json', ...requestsSchema.parse(read('../resolver/requests.json')) },
+    { name: 'fixtures/world/requests.json', cards: worldCards(), requests },
+  ]
+}
+
+/** Reported, not tuned on. */
+async function printRequests(embedder: Embedder, { name, cards, requests }: RequestSet): Promise<void> {
   const catalogue = parseCatalogue(JSON.stringify({ cards }))
   const right = { matches: 0, gaps: 0, both: 0 }
   const wrong: string[] = []
@@ -163,7 +178,7 @@ async function printRequests(embedder: Embedder): Promise<void> {
       )
     }
   }
-  console.log(`\n${requests.length} requests, ${cards.length} cards, ${embedder.id}`)
+  console.log(`\n${name}: ${requests.length} requests, ${cards.length} cards, ${embedder.id}`)
   console.log(`  right matches ${right.matches}, right number of gaps ${right.gaps}, both ${right.both}`)
   for (const line of wrong) console.log(line)
 }

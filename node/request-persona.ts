@@ -45,7 +45,7 @@ export async function requestPersona(
   const { located, ...planned } = await planOnFittingBase(node, wish, { signal, emit })
   const gaps = showGaps(node, planned)
   const plan = planAnswer(planned)
-  emit({ type: 'plan', plan, explanation: explainPlan(planned.plan), gaps })
+  emit({ type: 'plan', plan, explanation: explainPlan(planned.plan, 'result'), gaps })
   if (planned.base === undefined || planned.plan.matches.length === 0) {
     return {
       plan,

@@ -38,6 +38,15 @@ describe('the explanation of a plan', () => {
     expect(text).not.toContain('%')
   })
 
+  it('may leave out what was not taken', async () => {
+    const found = await plan('a lawyer who loves music and wine')
+    const text = explainPlan(found, 'result')
+    expect(text).toContain('  -> law@1.0.0')
+    expect(text).toContain('gap: wine')
+    expect(text).toContain('Fetch    law@1.0.0')
+    expect(text).not.toContain('similarity')
+  })
+
   it('of a request for nothing says so', async () => {
     expect(explainPlan(await plan('please'))).toMatch(/^Nothing was asked for/)
   })

@@ -5,13 +5,17 @@ import type { Gap, Match, Plan, PlannedRelease } from './plan.ts'
 import type { Candidate } from './resolve-on-base.ts'
 import { adequateFrom } from './retrieve.ts'
 
-/** Lines of text for people: facets, every score, gaps, what is fetched. Scores are plain numbers that compare within this plan. */
-export function explainPlan(plan: Plan): string {
+/**
+ * Lines of text for people: facets, matches, gaps, what is fetched; with `every score` also what was considered and not taken. Scores are
+ * plain numbers that compare within this plan.
+ */
+export function explainPlan(plan: Plan, detail: 'every score' | 'result' = 'every score'): string {
   if (plan.facets.length === 0) return 'Nothing was asked for: no word of this request names a subject.\n'
   const lines = [`Request  ${plan.text}`, `Facets   ${plan.facets.map(({ text }) => text).join(' · ')}`, '']
-  for (const { text } of plan.facets) lines.push(...facetLines(plan, text), '')
+  for (const { text } of plan.facets) lines.push(...facetLines(plan, text, detail === 'every score'), '')
   lines.push(...releaseLines(plan), ...baseLines(plan))
   lines.push(`Mode     ${modeText(plan)}`)
+  if (detail === 'result') return `${lines.join('\n')}\n`
   lines.push(
     `Scores   words: BM25 over stems; coverage: part of the facet's weight that the words answer; similarity: ${plan.embedder}.`,
   )
@@ -21,12 +25,13 @@ export function explainPlan(plan: Plan): string {
   return `${lines.join('\n')}\n`
 }
 
-function facetLines(plan: Plan, facet: string): string[] {
+function facetLines(plan: Plan, facet: string, withCandidates: boolean): string[] {
   const matches = plan.matches.filter((match) => match.facet === facet)
   const gap = plan.gaps.find((gap) => gap.facet === facet)
   const candidates = plan.scores.find((scores) => scores.facet === facet)?.candidates ?? []
   const lines = [facet, ...matches.map((match) => `  -> ${matchText(match)}`)]
   if (gap !== undefined) lines.push(`  gap: ${gapText(gap)}`)
+  if (!withCandidates) return lines
   return [...lines, ...candidates.filter(({ score }) => score > 0).map(candidateText)]
 }
 
