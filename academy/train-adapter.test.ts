@@ -208,6 +208,22 @@ describe('a training that is stopped', () => {
   })
 })
 
+test('where nothing can be kept the training goes on and says so', async () => {
+  await using folder = await temporaryFolder()
+  const path = await writeSmallBase(folder.path)
+  const whole = await trained(await smallAdapterTraining(folder.path, path, 'whole.gguf'))
+  const training = await smallAdapterTraining(folder.path, path, 'a.gguf')
+  const failures: string[] = []
+  await trainAdapter(training, {
+    clock,
+    checkpointEveryMs: 0,
+    checkpointPath: join(folder.path, 'no-such-folder', 'checkpoint'),
+    onKeepFailed: ({ code }) => failures.push(code),
+  })
+  expect(failures).toContain('storage-failed')
+  expect(readFileSync(training.out).toString('hex')).toBe(whole)
+})
+
 test('a learning rate that is far too high ends with a sentence, not with an adapter of NaN', async () => {
   await using folder = await temporaryFolder()
   const path = await writeSmallBase(folder.path)

@@ -38,8 +38,7 @@ export async function trainAdapter(
   const network = {
     shape: base.shape,
     trainable: { kind: 'lora', rank, alpha, targets },
-    workers,
-    ...partsOf(data, rest),
+    ...partsOf(data, rest, workers),
   } as const
   const prepare = (session: Session): void => {
     loadWeights(session, base)

@@ -29,7 +29,7 @@ export async function trainBase(
   { name, shape, tokenizer, data, recipe, arithmetic = fastestArithmetic(), workers, out }: BaseTraining,
   control: TrainingControl,
 ): Promise<TrainingOutcome & { readonly written: WrittenFile }> {
-  const network = { shape, trainable: { kind: 'everything' }, workers, ...partsOf(data, recipe) } as const
+  const network = { shape, trainable: { kind: 'everything' }, ...partsOf(data, recipe, workers) } as const
   const prepare = (session: Session): void => startWeights(session, shape, recipe.rngSeed)
   return await train(
     { network, arithmetic, recipe, data, prepare, identity: [] },

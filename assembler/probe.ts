@@ -23,9 +23,10 @@ const tolerance = { sameFile: 0.01, otherFile: 0.1 }
 /**
  * For publishing. Without `texts` the sequences are samples (temperature 1, seeds 1 to 8) of what the base writes with the adapter on.
  * On such text the expected gain is the Kullback-Leibler divergence of adapter from base: positive whatever the adapter was trained for,
- * largest where it differs most, found without any data, and nothing the publisher wrote leaks. It fails for adapters that change the answers to certain questions only,
- * which such a sample hardly ever asks. (Greedy text tends to end in a circle,
- * which both predict equally well.) `texts` replace the first samples. The sequences go into the manifest, so nobody has to repeat the sampling.
+ * largest where it differs most, found without any data, and nothing the publisher wrote leaks. (Greedy text tends to end in a circle,
+ * which both predict equally well.) It shows nothing of an adapter that changes the answers to certain questions only, which samples
+ * hardly ever ask: those come in `texts`, which replace the first samples. The sequences go into the manifest, so nobody has to repeat
+ * the sampling.
  */
 export async function makeProbe(
   engine: Engine,

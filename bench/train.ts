@@ -17,8 +17,8 @@ import {
 } from '../academy/index.ts'
 import type { Arithmetic, Example, ModelShape } from '../academy/index.ts'
 
-const rounds = 5
-const steps = 24
+const rounds = 3
+const steps = 60
 const context = 128
 const examplesPerStep = 8
 /** Bars of the trainer, tokens/s with two workers and the fastest arithmetic. */

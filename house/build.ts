@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { shippedFolders } from './check-layers.ts'
 import { listFiles, readPackageJson, root } from './source-tree.ts'
 
-const notShipped = /\.(?:ts|md)$|\/(?:testing|golden)\/|\/golden[^/]*$/
+const notShipped = /\.(?:ts|md)$|\/kernels\/source\/|\/(?:testing|golden)\/|\/golden[^/]*$/
 
 const dist = join(root, 'dist')
 rmSync(dist, { recursive: true, force: true })

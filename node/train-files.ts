@@ -48,6 +48,7 @@ export interface TrainReport {
     arithmetic: Arithmetic
   }): void
   resume(step: number): void
+  keepFailed(reason: Error): void
   progress(progress: TrainingProgress): void
 }
 
@@ -96,6 +97,7 @@ export async function trainFiles(job: TrainJob, report: TrainReport): Promise<Tr
       signal,
       checkpointPath: `${out}.checkpoint`,
       onResume: (step) => report.resume(step),
+      onKeepFailed: (reason) => report.keepFailed(reason),
       onProgress: (progress) => report.progress(progress),
       clock: () => performance.now(),
     },

@@ -110,6 +110,10 @@ function checkParts(file: GgufFile, info: BaseInfo, shape: ModelShape): void {
   if (turned > headSize || turned % 2 !== 0) throw refused(`it turns ${turned} of ${headSize} numbers of a head`)
   const scaling = file.metadata.get('llama.rope.scaling.type')
   if (scaling?.type === 'string' && scaling.value !== 'none') throw refused(`its rope scaling is "${scaling.value}"`)
+  const tokens = file.metadata.get('tokenizer.ggml.tokens')
+  if (tokens?.type === 'array' && tokens.value.length > shape.vocabulary) {
+    throw refused(`its tokenizer has ${tokens.value.length} tokens, its table of embeddings ${shape.vocabulary}`)
+  }
   const expected = new Map(tensorsOf(shape).map((tensor) => [tensor.name, tensor]))
   for (const { name, type, shape: stored } of file.tensors) {
     if (name === 'output.weight' && shape.tied) continue

@@ -48,7 +48,7 @@ describe('the steps of a training', () => {
           const options = { data, replay, batchTokens, replayShare: 0.6, rngSeed }
           const steps = take(batches(options), 10)
           expect(take(batches(options), 10)).toEqual(steps)
-          const { shards, shardTokens } = partsOf({ train: data, replay, heldOut: [] }, { batchTokens })
+          const { shards, shardTokens } = partsOf({ train: data, replay, heldOut: [] }, { batchTokens }, 2)
           for (const step of steps) {
             const dealt = dealToShards(step, shards)
             expect(dealt.flat().toSorted((a, b) => a.tokens.length - b.tokens.length)).toEqual(

@@ -36,21 +36,20 @@ export interface Session extends AsyncDisposable {
   evaluate(examples: readonly Example[]): Promise<number>
 }
 
-/** Throws `limit-exceeded`-like `too-large` if the network and its training don't fit into 4 GiB. */
+/** Throws `too-large` if the network and its training don't fit into 4 GiB, or into this machine. */
 export async function openSession(job: NetworkJob, arithmetic: Arithmetic): Promise<Session> {
   const module = compileKernels(arithmetic)
   const probe = bindKernels(module, sharedMemory(1))
   const workspace = workspaceBytes(probe, job)
   const plan = planMemory(job, workspace)
   if (plan.bytes > memoryMaxBytes) {
-    const gib = (plan.bytes / (1 << 30)).toFixed(1)
     throw new MeshError(
       'too-large',
-      `Training this base takes ${gib} GiB of memory here, and 4 GiB can be used. Take a smaller base, fewer tokens per step or fewer workers, or train on a GPU with PEFT and import the result.`,
+      `Training this base takes ${gibibytes(plan.bytes)} of memory here, and 4 GiB can be used. Take a smaller base, fewer tokens per step or fewer workers, or train on a GPU with PEFT and import the result.`,
       { bytes: plan.bytes },
     )
   }
-  const memory = sharedMemory(plan.bytes)
+  const memory = allocate(plan.bytes)
   const kernels = bindKernels(module, memory)
   const floats = new Float32Array(memory.buffer)
   fillAngles(kernels, job, plan, floats)
@@ -62,6 +61,8 @@ export async function openSession(job: NetworkJob, arithmetic: Arithmetic): Prom
   )
   const run = (phase: Phase, tasks: number, settings: readonly number[] = []): Promise<void> =>
     crew.orFailure(board.run(phase, tasks, settings, job.workers))
+  // Nothing to do: resolves when all workers have started.
+  await run('evaluate', 0)
   const results = (tasks: number): number => board.results.subarray(0, tasks).reduce((sum, value) => sum + value, 0)
   const integers = new Int32Array(memory.buffer)
 
@@ -101,6 +102,20 @@ export async function openSession(job: NetworkJob, arithmetic: Arithmetic): Prom
       await crew.stop(() => board.run('stop', 0, [], 0))
     },
   }
+}
+
+function allocate(bytes: number): WebAssembly.Memory {
+  try {
+    return sharedMemory(bytes)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    const message = `This machine does not give the ${gibibytes(bytes)} of memory that this training takes. Close other programs, or take fewer tokens per step or fewer workers.`
+    throw new MeshError('too-large', message, { bytes }, { cause })
+  }
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / (1 << 30)).toFixed(1)} GiB`
 }
 
 /** As many examples at a time as the shards have room for. */

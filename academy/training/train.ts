@@ -1,6 +1,6 @@
 // One training from its first step to its last, whatever is trained: batches, learning rate, checkpoints, progress.
 import { createHash } from 'node:crypto'
-import { MeshError } from '../../protocol/index.ts'
+import { isMeshError, MeshError } from '../../protocol/index.ts'
 import type { Arithmetic, Kernels } from '../kernels/kernels.ts'
 import type { NetworkJob } from '../network/memory-plan.ts'
 import { readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.ts'
@@ -47,6 +47,8 @@ export interface TrainingControl {
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined
   /** Where an interrupted training is kept; without it nothing is. */
   readonly checkpointPath?: string | undefined
+  /** Called when an unfinished training could not be kept; it goes on all the same. */
+  readonly onKeepFailed?: ((reason: MeshError) => void) | undefined
   /** Default 30,000. */
   readonly checkpointEveryMs?: number | undefined
   /** Milliseconds from any fixed moment. */
@@ -121,7 +123,10 @@ export async function train<Result>(
     const etaMs = (ms / (step - firstStep)) * (recipe.steps - step)
     control.onProgress?.({ step, steps: recipe.steps, loss, tokensPerSecond: (tokens / ms) * 1_000, etaMs })
     if (clock() - keptAt >= (control.checkpointEveryMs ?? defaultCheckpointEveryMs)) {
-      await keep()
+      await keep().catch((error: unknown) => {
+        if (!isMeshError(error)) throw error
+        control.onKeepFailed?.(error)
+      })
       keptAt = clock()
     }
   }

@@ -35,24 +35,40 @@ export function gemm(
     const add = accumulate || p > 0
     for (let column = 0; column < n; column += blockColumns) {
       const columns = min(blockColumns, n - column)
+      // What is used once or twice is read where it lies: packing would cost as much as multiplying.
+      const readsB = m <= 2 * tileRows && bColumn == 1
+      const readsA = columns <= tileColumns
+      const bAt = b + (<usize>(p * bRow + column * bColumn) << 2)
       for (let j = 0; j < columns; j += tileColumns) {
-        const from = b + (<usize>(p * bRow + (column + j) * bColumn) << 2)
-        const to = packedB + (<usize>(j * depth) << 2)
-        pack(from, min(tileColumns, columns - j), bColumn, depth, bRow, to, tileColumns)
+        const width = min(tileColumns, columns - j)
+        if (readsB && width == tileColumns) continue
+        pack(bAt + (<usize>(j * bColumn) << 2), width, bColumn, depth, bRow, packedB + (<usize>(j * depth) << 2), tileColumns)
       }
       for (let i = 0; i < m; i += tileRows) {
         const rows = min(tileRows, m - i)
-        pack(a + (<usize>(i * aRow + p * aColumn) << 2), rows, aRow, depth, aColumn, packedA, tileRows)
+        const aAt = a + (<usize>(i * aRow + p * aColumn) << 2)
+        const packsA = !readsA || rows < tileRows
+        if (packsA) pack(aAt, rows, aRow, depth, aColumn, packedA, tileRows)
         for (let j = 0; j < columns; j += tileColumns) {
           const panel = packedB + (<usize>(j * depth) << 2)
           const to = c + <usize>i * cStep + (<usize>(column + j) << 2)
           const width = min(tileColumns, columns - j)
-          if (rows == tileRows && width == tileColumns) {
-            multiplyTile(depth, packedA, panel, to, cStep, factor, add)
+          const whole = rows == tileRows && width == tileColumns
+          const target = whole ? to : tile
+          const targetStep = whole ? cStep : tileColumns << 2
+          const addNow = whole && add
+          if (packsA && !(readsB && width == tileColumns)) {
+            multiplyTile(depth, packedA, panel, target, targetStep, factor, addNow)
           } else {
-            multiplyTile(depth, packedA, panel, tile, tileColumns << 2, factor, false)
-            copyPart(tile, rows, width, to, cStep, add)
+            const left = packsA ? packedA : aAt
+            const leftRow = packsA ? 1 : aRow
+            const leftStep = packsA ? tileRows : aColumn
+            const direct = readsB && width == tileColumns
+            const right = direct ? bAt + (<usize>j << 2) : panel
+            const rightStep = direct ? bRow : tileColumns
+            multiplyInPlace(depth, left, leftRow, leftStep, right, rightStep, target, targetStep, factor, addNow)
           }
+          if (!whole) copyPart(tile, rows, width, to, cStep, add)
         }
       }
     }
@@ -136,6 +152,38 @@ function multiplyTile(depth: i32, a: usize, b: usize, c: usize, cStep: usize, fa
     c20 = multiplyAdd(x, b0, c20)
     c21 = multiplyAdd(x, b1, c21)
     x = v128.load32_splat(a, 12)
+    c30 = multiplyAdd(x, b0, c30)
+    c31 = multiplyAdd(x, b1, c31)
+  }
+  storeRow(c, c00, c01, factor, add)
+  storeRow(c + cStep, c10, c11, factor, add)
+  storeRow(c + 2 * cStep, c20, c21, factor, add)
+  storeRow(c + 3 * cStep, c30, c31, factor, add)
+}
+
+/** The same sums in the same order, with rows of A and steps of both wherever they lie (strides in floats). */
+function multiplyInPlace(
+  depth: i32, a: usize, aRow: i32, aStep: i32, b: usize, bStep: i32, c: usize, cStep: usize, factor: v128, add: bool,
+): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0)
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0)
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0)
+  let c30 = f32x4.splat(0), c31 = f32x4.splat(0)
+  const row = <usize>aRow << 2
+  const aBytes = <usize>aStep << 2
+  const bBytes = <usize>bStep << 2
+  for (let step = 0; step < depth; step++, a += aBytes, b += bBytes) {
+    const b0 = v128.load(b), b1 = v128.load(b, 16)
+    let x = v128.load32_splat(a)
+    c00 = multiplyAdd(x, b0, c00)
+    c01 = multiplyAdd(x, b1, c01)
+    x = v128.load32_splat(a + row)
+    c10 = multiplyAdd(x, b0, c10)
+    c11 = multiplyAdd(x, b1, c11)
+    x = v128.load32_splat(a + 2 * row)
+    c20 = multiplyAdd(x, b0, c20)
+    c21 = multiplyAdd(x, b1, c21)
+    x = v128.load32_splat(a + 3 * row)
     c30 = multiplyAdd(x, b0, c30)
     c31 = multiplyAdd(x, b1, c31)
   }

@@ -92,11 +92,22 @@ export function causalSoftmax(rows: i32, first: i32, stride: i32, scores: usize)
   }
 }
 
+/** The largest of n numbers; NaN may be passed over, the softmax then has it all the same. */
+function largest(x: usize, n: i32): f32 {
+  let lanes = f32x4.splat(-Infinity)
+  let i = 0
+  for (; i + 4 <= n; i += 4) lanes = f32x4.pmax(lanes, v128.load(x + (<usize>i << 2)))
+  let most = max<f32>(
+    max<f32>(f32x4.extract_lane(lanes, 0), f32x4.extract_lane(lanes, 1)),
+    max<f32>(f32x4.extract_lane(lanes, 2), f32x4.extract_lane(lanes, 3)),
+  )
+  for (; i < n; i++) most = max<f32>(most, load<f32>(x + (<usize>i << 2)))
+  return most
+}
+
 /** Softmax of n numbers in place. Returns nothing: whoever needs the logarithm of the sum computes it from a probability. */
 function softmax(x: usize, n: i32): void {
-  let most: f32 = -Infinity
-  for (let i = 0; i < n; i++) most = max<f32>(most, load<f32>(x + (<usize>i << 2)))
-  const shift = f32x4.splat(most)
+  const shift = f32x4.splat(largest(x, n))
   let sum = f32x4.splat(0)
   for (let i = 0; i < n; i += 4) {
     const at = x + (<usize>i << 2)

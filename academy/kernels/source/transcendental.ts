@@ -7,14 +7,18 @@ const ln2High: f64 = 0.693147180369123816490
 const ln2Low: f64 = 1.90821492927058770002e-10
 const ln2: f64 = 0.6931471805599453
 
+/** 1.5 * 2^23: adding it to a small number rounds that number to an integer, which is then in the low bits of the sum. */
+const shifter: f32 = 12582912
+
 /**
  * e^x in four lanes: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor series to r^7 (error 5e-9), 2^n by the exponent bits.
- * Below -87 the result is 1.6e-38 or less but not zero, above 88 it is 1.6e38.
+ * Below -87 the result is 1.6e-38 or less but not zero, above 88 it is 1.6e38. NaN stays NaN.
  */
 @inline
 export function exp4(x: v128): v128 {
-  x = f32x4.max(f32x4.splat(-87), f32x4.min(f32x4.splat(88), x))
-  const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(<f32>log2e)))
+  x = f32x4.pmax(f32x4.pmin(x, f32x4.splat(88)), f32x4.splat(-87))
+  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(<f32>log2e)), f32x4.splat(shifter))
+  const n = f32x4.sub(shifted, f32x4.splat(shifter))
   let r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)))
   r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440e-4)))
   let p = f32x4.splat(1.0 / 5040.0)
@@ -25,7 +29,7 @@ export function exp4(x: v128): v128 {
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(0.5))
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1))
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1))
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23)
+  const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(127 << 23))
   return f32x4.mul(p, power)
 }
 

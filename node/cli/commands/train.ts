@@ -92,6 +92,8 @@ learnt beside the output: the same command goes on from there and ends with the 
           )
         },
         resume: (step) => terminal.say(`Going on after step ${step}.`),
+        keepFailed: ({ message }) =>
+          terminal.say(`What was learnt so far could not be kept, the training goes on: ${message}`),
         progress({ step, steps, loss, tokensPerSecond, etaMs }) {
           const now = performance.now()
           if (step < steps && now - saidAt < lineEveryMs) return
