@@ -56,7 +56,7 @@ export async function trainAdapter(
 
 function loadWeights({ plan, floats }: Session, base: TrainableBase): void {
   for (const { name } of tensorsOf(base.shape)) {
-    floats.set(base.read(name), (plan.frozen.get(name) ?? plan.weights.get(name)!) >> 2)
+    floats.set(base.read(name), (plan.frozen.get(name) ?? plan.weights.get(name)!) >>> 2)
   }
 }
 
@@ -66,13 +66,13 @@ function startFactors({ plan, floats }: Session, rank: number, rngSeed: number):
   for (const { target, a } of plan.parameters.lora.values()) {
     const random = randomNumbers(rngSeed, 1_000_000 + stream++)
     const bound = 1 / Math.sqrt(target.columns)
-    const at = (plan.parameters.address >> 2) + a
+    const at = (plan.parameters.address >>> 2) + a
     for (let i = 0; i < rank * target.columns; i++) floats[at + i] = random() * bound
   }
 }
 
 function loraOf({ plan, floats }: Session, { rank, alpha }: AdapterRecipe, dtype: 'F32' | 'F16') {
-  const start = plan.parameters.address >> 2
+  const start = plan.parameters.address >>> 2
   const numbers = (at: number, count: number) => () => encodeTensor(dtype, floats.slice(start + at, start + at + count))
   const pairs = [...plan.parameters.lora.values()].map(({ target: { name, rows, columns }, a, b }) => ({
     target: name,

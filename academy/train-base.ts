@@ -38,7 +38,7 @@ export async function trainBase(
       const { plan, floats } = session
       const sizes = new Map(tensorsOf(shape).map((tensor) => [tensor.name, tensor.rows * tensor.columns]))
       const read = (tensor: string): Float32Array => {
-        const at = plan.weights.get(tensor)! >> 2
+        const at = plan.weights.get(tensor)! >>> 2
         return floats.slice(at, at + sizes.get(tensor)!)
       }
       return { ...outcome, written: await writeBase(out, { name, shape, tokenizer, read }) }
@@ -50,7 +50,7 @@ export async function trainBase(
 function startWeights({ plan, floats }: Session, shape: ModelShape, rngSeed: number): void {
   for (const [stream, { name, rows, columns }] of tensorsOf(shape).entries()) {
     const random = randomNumbers(rngSeed, 1_000_000 + stream)
-    const at = plan.weights.get(name)! >> 2
+    const at = plan.weights.get(name)! >>> 2
     const bound = startBound({ name, rows, columns }, shape)
     for (let i = 0; i < rows * columns; i++) floats[at + i] = name.endsWith('norm.weight') ? 1 : random() * bound
   }

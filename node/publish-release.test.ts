@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { adaptersOf, baseFile, worldFolder } from '../fixtures/world-files.ts'
+import { capabilityNamed, heldOutSuite } from '../fixtures/world/world.ts'
 import { randomAdapter, randomBase } from '../model-files/index.ts'
 import { anAuthor } from '../testing/objects.ts'
 import { parseConfig } from './config.ts'
@@ -69,6 +71,46 @@ test('a strength near the limit can be published, also a negative one', async ()
     await publish(node, { path, version, scale })
     const held = node.releases.list().find(({ signed }) => signed.manifest.version === version)
     expect(held?.signed.manifest.use).toEqual({ scale: scale * 1e6, scaleRange })
+  }
+})
+
+test('a publisher may say how weak and how strong its adapter may be made, with its own strength in between', async () => {
+  await using folder = await temporaryFolder()
+  await using node = await aNode(folder.path)
+  const path = join(folder.path, 'adapter.gguf')
+  await randomAdapter(await node.bases.info(node.bases.current()!), { rank: 1 }, path)
+  await publish(node, { path, scale: 1, scaleRange: [0.5, 1.25] })
+  expect(node.releases.list()[0]?.signed.manifest.use.scaleRange).toEqual([500_000, 1_250_000])
+  for (const scaleRange of [[1.5, 2] as const, [0, 0.5] as const]) {
+    const wish = { path: join(folder.path, 'none'), version: '2.0.0', scale: 1, scaleRange }
+    await expect(publish(node, wish)).rejects.toMatchObject({ code: 'bad-input', details: { scaleRange } })
+  }
+})
+
+test('an adapter that changes the answers to certain questions only is probed with questions of its publisher', async () => {
+  await using folder = await temporaryFolder()
+  await using node = await aNode(folder.path)
+  await node.bases.add(join(worldFolder, baseFile), {})
+  const { label } = node.bases.list().find(({ label }) => label === 'Sorrelay')!
+  const wish = {
+    path: join(worldFolder, adaptersOf(capabilityNamed('chemistry'))[0]!.file),
+    name: 'chemistry',
+    base: label,
+  }
+  await expect(publish(node, wish)).rejects.toMatchObject({
+    code: 'probe-failed',
+    message: expect.stringContaining('--probe FILE.jsonl'),
+  })
+  expect(node.releases.list()).toEqual([])
+  const questions = heldOutSuite(capabilityNamed('chemistry'))
+    .slice(0, 3)
+    .map(({ prompt, answer }) => `${prompt} ${answer}`)
+  await publish(node, { ...wish, probe: questions })
+  const { probe } = node.releases.list()[0]!.signed.manifest
+  for (const [i, text] of questions.entries()) {
+    const base = { path: join(worldFolder, baseFile), sha256: node.bases.find(label).file }
+    expect(probe[i]!.tokens.slice(1)).toEqual(await node.engine.tokenize(text, { forBase: base }))
+    expect(probe[i]!.baseNll - probe[i]!.adapterNll).toBeGreaterThan(50_000)
   }
 })
 

@@ -81,6 +81,7 @@ export async function publishRelease(
     )
   }
   const facts = checkedFacts(wish)
+  requireScaleInRange(wish)
   requireNewVersion(node, wish, base)
   const folder = await mkdtemp(join(node.options.paths.staging, STAGING_PREFIX))
   try {
@@ -103,6 +104,15 @@ export async function publishRelease(
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+function requireScaleInRange({ scale, scaleRange }: PublishWish): void {
+  if (scaleRange === undefined || (scaleRange[0] <= scale && scale <= scaleRange[1])) return
+  const [least, most] = scaleRange
+  throw new MeshError('bad-input', `The scale ${scale} is not between ${least} and ${most}, the range given for it.`, {
+    scale,
+    scaleRange,
+  })
 }
 
 interface StagedAdapter {

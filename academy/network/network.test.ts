@@ -49,7 +49,7 @@ function slopes(network: ReturnType<typeof networkOf>, at: number, count: number
   const gradient = network.gradient(examples).subarray(at, at + count)
   const random = randomNumbers(count, at)
   const direction = Float32Array.from(gradient, (g) => Math.sign(g) * (0.2 + Math.abs(random())))
-  const start = (network.plan.parameters.address >> 2) + at
+  const start = (network.plan.parameters.address >>> 2) + at
   const kept = network.floats.slice(start, start + count)
   const predicted = examples.reduce((sum, { tokens, predictFrom }) => sum + tokens.length - predictFrom, 0)
   const lossAt = (step: number): number => {

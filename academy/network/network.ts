@@ -218,12 +218,12 @@ export function createNetwork(
   }
 
   function counts({ counts: at }: ShardPlan): { tokens: number; examples: number; predictions: number } {
-    return { tokens: integers[at >> 2]!, examples: integers[(at >> 2) + 1]!, predictions: integers[(at >> 2) + 2]! }
+    return { tokens: integers[at >>> 2]!, examples: integers[(at >>> 2) + 1]!, predictions: integers[(at >>> 2) + 2]! }
   }
 
   function forEachExample(shard: ShardPlan, visit: (start: number, length: number) => void): void {
     const { examples } = counts(shard)
-    const at = shard.starts >> 2
+    const at = shard.starts >>> 2
     for (let i = 0; i < examples; i++) visit(integers[at + i]!, integers[at + i + 1]! - integers[at + i]!)
   }
 
@@ -236,11 +236,11 @@ export function createNetwork(
   }
 
   function copy(to: number, from: number, count: number): void {
-    floats.copyWithin(to >> 2, from >> 2, (from >> 2) + count)
+    floats.copyWithin(to >>> 2, from >>> 2, (from >>> 2) + count)
   }
 
   function clear(at: number, count: number): void {
-    floats.fill(0, at >> 2, (at >> 2) + count)
+    floats.fill(0, at >>> 2, (at >>> 2) + count)
   }
 
   /** C (m, n) = A (m, k) B (n, k)^T */

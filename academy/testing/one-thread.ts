@@ -43,11 +43,11 @@ export function oneThread(
   const network = createNetwork(kernels, memory, job, plan, 0)
   const perform = createTaskPerformer(kernels, memory, job, plan, network)
   for (const { name, rows, columns } of tensorsOf(job.shape)) {
-    floats.set(weights(name, rows * columns), (plan.frozen.get(name) ?? plan.weights.get(name)!) >> 2)
+    floats.set(weights(name, rows * columns), (plan.frozen.get(name) ?? plan.weights.get(name)!) >>> 2)
   }
   const rank = job.trainable.kind === 'lora' ? job.trainable.rank : 0
   for (const { target, a, b } of plan.parameters.lora.values()) {
-    const start = plan.parameters.address >> 2
+    const start = plan.parameters.address >>> 2
     floats.set(weights(`${target.name}.lora_a`, rank * target.columns), start + a)
     floats.set(weights(`${target.name}.lora_b`, rank * target.rows), start + b)
   }
@@ -72,7 +72,7 @@ export function oneThread(
       all('train', job.shards, 1 / predicted)
       const { address, strideBytes } = plan.gradients
       kernels.sumShards(plan.parameters.count, address, job.shards, strideBytes, plan.gradientSum)
-      return floats.slice(plan.gradientSum >> 2, (plan.gradientSum >> 2) + plan.parameters.count)
+      return floats.slice(plan.gradientSum >>> 2, (plan.gradientSum >>> 2) + plan.parameters.count)
     },
     logProbabilities(example) {
       all('applyFactors', plan.parameters.lora.size)
@@ -80,7 +80,7 @@ export function oneThread(
       network.forward(plan.shards[0]!)
       const rows = example.tokens.length - example.predictFrom
       const { vocabulary } = job.shape
-      const logits = floats.slice(network.logits >> 2, (network.logits >> 2) + rows * vocabulary)
+      const logits = floats.slice(network.logits >>> 2, (network.logits >>> 2) + rows * vocabulary)
       return Float64Array.from(logits, (logit, i) => logit - logSum(logits, Math.floor(i / vocabulary), vocabulary))
     },
   }

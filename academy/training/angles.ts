@@ -13,7 +13,7 @@ export function fillAngles(
   for (let pair = 0; pair < turned; pair += 2) {
     const frequency = kernels.exp((-pair / turned) * lnBase)
     for (let position = 0; position < exampleTokens; position++) {
-      const at = (plan.angles >> 2) + position * turned + pair
+      const at = (plan.angles >>> 2) + position * turned + pair
       floats[at] = kernels.cos(position * frequency)
       floats[at + 1] = kernels.sin(position * frequency)
     }

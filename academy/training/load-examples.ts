@@ -15,19 +15,19 @@ export function loadExamples(
     let [row, predictedRow] = [0, 0]
     for (const [i, example] of own.entries()) {
       const read = tokensRead(example)
-      integers[(shard.starts >> 2) + i] = row
+      integers[(shard.starts >>> 2) + i] = row
       for (let position = 0; position < read; position++, row++) {
-        integers[(shard.tokens >> 2) + row] = example.tokens[position]!
-        integers[(shard.positions >> 2) + row] = position
+        integers[(shard.tokens >>> 2) + row] = example.tokens[position]!
+        integers[(shard.positions >>> 2) + row] = position
         if (position + 1 < example.predictFrom) continue
-        integers[(shard.predictedRows >> 2) + predictedRow] = row
-        integers[(shard.predictedTokens >> 2) + predictedRow] = example.tokens[position + 1]!
+        integers[(shard.predictedRows >>> 2) + predictedRow] = row
+        integers[(shard.predictedTokens >>> 2) + predictedRow] = example.tokens[position + 1]!
         predictedRow++
       }
       total += predictions(example)
     }
-    integers[(shard.starts >> 2) + own.length] = row
-    integers.set([row, own.length, predictedRow], shard.counts >> 2)
+    integers[(shard.starts >>> 2) + own.length] = row
+    integers.set([row, own.length, predictedRow], shard.counts >>> 2)
   }
   return total
 }

@@ -66,7 +66,7 @@ export function createTaskPerformer(
   function train(task: number, share: number): number {
     const shard = plan.shards[task]!
     const gradients = gradientsOf(task)
-    floats.fill(0, gradients >> 2, (gradients >> 2) + plan.parameters.count)
+    floats.fill(0, gradients >>> 2, (gradients >>> 2) + plan.parameters.count)
     network.forward(shard)
     const loss = network.loss(shard, share)
     network.backward(shard, gradients)
@@ -80,7 +80,7 @@ export function createTaskPerformer(
     const { target, a, b } = pairs[task]!
     const { name, rows, columns } = target
     const [to, from] = [plan.weights.get(name)!, plan.frozen.get(name)!]
-    floats.copyWithin(to >> 2, from >> 2, (from >> 2) + rows * columns)
+    floats.copyWithin(to >>> 2, from >>> 2, (from >>> 2) + rows * columns)
     const [left, right] = [plan.parameters.address + b * 4, plan.parameters.address + a * 4]
     kernels.gemm(
       rows,

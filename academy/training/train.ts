@@ -158,7 +158,7 @@ interface State {
 
 function stateOf({ plan, floats }: Session): State {
   const { address, count } = plan.parameters
-  const parts = [address, plan.mean, plan.square].map((at) => floats.subarray(at >> 2, (at >> 2) + count))
+  const parts = [address, plan.mean, plan.square].map((at) => floats.subarray(at >>> 2, (at >>> 2) + count))
   return {
     length: count * parts.length,
     take() {
