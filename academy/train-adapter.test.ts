@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { mkdtempDisposable } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -206,6 +206,55 @@ describe('a training that is stopped', () => {
     })
     expect(seen.slice(1)).toEqual(Array.from({ length: 11 }, () => true))
   })
+})
+
+test('a file that is no unfinished training is not taken for one, nor removed', async () => {
+  await using folder = await temporaryFolder()
+  const training = await smallAdapterTraining(folder.path, await writeSmallBase(folder.path), 'a.gguf')
+  const checkpointPath = `${training.out}.checkpoint`
+  writeFileSync(checkpointPath, 'the checkpoint of something else')
+  await expect(trainAdapter(training, { clock, checkpointPath })).rejects.toMatchObject({ code: 'already-exists' })
+  expect(readFileSync(checkpointPath, 'utf8')).toBe('the checkpoint of something else')
+})
+
+test('whoever stops it after the last step, or has no room for the adapter, loses nothing', async () => {
+  await using folder = await temporaryFolder()
+  const path = await writeSmallBase(folder.path)
+  const whole = await trained(await smallAdapterTraining(folder.path, path, 'whole.gguf'))
+  const training = await smallAdapterTraining(folder.path, path, 'a.gguf')
+  const checkpointPath = `${training.out}.checkpoint`
+  const stop = new AbortController()
+  const onProgress = ({ step }: { step: number }): void => {
+    if (step === 12) stop.abort()
+  }
+  const stopped = trainAdapter(training, { clock, checkpointPath, onProgress, signal: stop.signal })
+  await expect(stopped).rejects.toMatchObject({
+    code: 'aborted',
+    message: expect.stringContaining('goes on from there'),
+  })
+  mkdirSync(training.out)
+  await expect(trainAdapter(training, { clock, checkpointPath })).rejects.toMatchObject({ code: 'storage-failed' })
+  rmdirSync(training.out)
+  const steps: number[] = []
+  await trainAdapter(training, { clock, checkpointPath, onProgress: ({ step }) => steps.push(step) })
+  expect(steps).toEqual([])
+  expect(readFileSync(training.out).toString('hex')).toBe(whole)
+})
+
+test('what changes nothing may change between two sittings: what is held out, and how many workers there are', async () => {
+  await using folder = await temporaryFolder()
+  const training = await smallAdapterTraining(folder.path, await writeSmallBase(folder.path), 'a.gguf')
+  const checkpointPath = `${training.out}.checkpoint`
+  const stop = new AbortController()
+  const onProgress = (): void => stop.abort()
+  await trainAdapter(training, { clock, checkpointPath, onProgress, signal: stop.signal }).catch(() => undefined)
+  const resumed: number[] = []
+  const data = { ...training.data, heldOut: countingExamples(5, 60) }
+  await trainAdapter(
+    { ...training, data, workers: 1 },
+    { clock, checkpointPath, onResume: (step) => resumed.push(step) },
+  )
+  expect(resumed).toEqual([1])
 })
 
 test('where nothing can be kept the training goes on and says so', async () => {

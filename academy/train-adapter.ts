@@ -1,6 +1,7 @@
 // LoRA training (Hu et al. 2021): W + alpha / rank * B A on the chosen matrices of a frozen base.
 import { encodeTensor, randomNumbers, writeLora } from '../model-files/index.ts'
 import type { WrittenFile } from '../model-files/index.ts'
+import { MeshError } from '../protocol/index.ts'
 import type { TrainableBase } from './base/read-base.ts'
 import type { Arithmetic } from './kernels/kernels.ts'
 import { fastestArithmetic } from './kernels/kernels.ts'
@@ -10,6 +11,8 @@ import type { Session } from './training/session.ts'
 import { train } from './training/train.ts'
 import type { Recipe, TrainingControl, TrainingData, TrainingOutcome } from './training/train.ts'
 import { partsOf } from './training/parts.ts'
+
+const f16Max = 65_504
 
 export interface AdapterRecipe extends Recipe {
   readonly rank: number
@@ -73,7 +76,13 @@ function startFactors({ plan, floats }: Session, rank: number, rngSeed: number):
 
 function loraOf({ plan, floats }: Session, { rank, alpha }: AdapterRecipe, dtype: 'F32' | 'F16') {
   const start = plan.parameters.address >>> 2
-  const numbers = (at: number, count: number) => () => encodeTensor(dtype, floats.slice(start + at, start + at + count))
+  const numbers = (at: number, count: number) => () => {
+    const values = floats.slice(start + at, start + at + count)
+    if (dtype === 'F16' && values.some((value) => Math.abs(value) > f16Max)) {
+      throw new MeshError('not-finite', 'The adapter has numbers that F16 can not hold: store it as F32.')
+    }
+    return encodeTensor(dtype, values)
+  }
   const pairs = [...plan.parameters.lora.values()].map(({ target: { name, rows, columns }, a, b }) => ({
     target: name,
     a: { dtype, shape: [columns, rank] as const, chunks: numbers(a, rank * columns) },

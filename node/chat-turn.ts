@@ -14,7 +14,8 @@ export interface ChatWish {
   readonly rngSeed?: number | undefined
 }
 
-const DEFAULT_TEMPERATURE = 0.7
+/** How a persona talks unless it is told otherwise. */
+export const chatSampling = { temperature: 0.7, topP: 0.95, repeatPenalty: 1.1 } as const
 
 export interface ChatAnswer {
   readonly persona: string
@@ -25,7 +26,7 @@ export interface ChatAnswer {
 
 export async function chatTurn(
   node: Node,
-  { persona: name, messages, maxTokens, temperature = DEFAULT_TEMPERATURE, rngSeed = messages.length }: ChatWish,
+  { persona: name, messages, maxTokens, temperature = chatSampling.temperature, rngSeed = messages.length }: ChatWish,
   signal: AbortSignal,
   onText: (text: string) => void,
 ): Promise<ChatAnswer> {
@@ -35,7 +36,7 @@ export async function chatTurn(
   const answer = await node.engine.chat({ adapters }, messages, {
     signal,
     forBase: { path: base.path, sha256: base.file },
-    sampling: { temperature, rngSeed, topP: 0.95, repeatPenalty: 1.1 },
+    sampling: { ...chatSampling, temperature, rngSeed },
     onToken: onText,
     ...(maxTokens === undefined ? {} : { maxTokens }),
   })

@@ -5,6 +5,7 @@ import {
   baseInfoOf,
   decodeTensor,
   dtypeOf,
+  indexOfNonFinite,
   openFileSource,
   readGguf,
   readTensor,
@@ -25,7 +26,7 @@ export interface TrainableBase extends Disposable {
   readonly eos: number | undefined
   /** The file's metadata, the tokenizer's tables among it. */
   readonly metadata: ReadonlyMap<string, GgufValue>
-  /** The numbers of a tensor of `shape`, row-major (outputs, inputs). */
+  /** The numbers of a tensor of `shape`, row-major (outputs, inputs). Throws `gguf-refused` if some are none. */
   read(tensor: string): Float32Array
 }
 
@@ -58,7 +59,9 @@ async function baseOf(
     metadata: file.metadata,
     read(name) {
       const tensor = byName.get(name)!
-      return decodeTensor(dtypeOf(tensor.type)!, readTensor(file, tensor))
+      const numbers = decodeTensor(dtypeOf(tensor.type)!, readTensor(file, tensor))
+      if (indexOfNonFinite(numbers) >= 0) throw refused(`${name} holds NaN or infinity`)
+      return numbers
     },
     [Symbol.dispose]: () => source[Symbol.dispose](),
   }
@@ -107,9 +110,13 @@ function checkParts(file: GgufFile, info: BaseInfo, shape: ModelShape): void {
   if (info.hyperparameters.get('attention.causal') === 0) throw refused('its attention looks ahead')
   if (info.hyperparameters.get('attention.value_length') !== headSize) throw refused('keys and values differ in size')
   if (kvHeads === 0 || heads % kvHeads !== 0) throw refused(`${heads} heads can't share ${kvHeads} keys and values`)
-  if (turned > headSize || turned % 2 !== 0) throw refused(`it turns ${turned} of ${headSize} numbers of a head`)
-  const scaling = file.metadata.get('llama.rope.scaling.type')
-  if (scaling?.type === 'string' && scaling.value !== 'none') throw refused(`its rope scaling is "${scaling.value}"`)
+  // llama.cpp refuses to turn only a part of a head in this architecture.
+  if (turned !== headSize || turned % 2 !== 0) throw refused(`it turns ${turned} of ${headSize} numbers of a head`)
+  const stretched = [...file.metadata].find(([key, value]) => key.startsWith('llama.rope.scal') && !isNeutral(value))
+  if (stretched !== undefined) throw refused(`its rotary embedding is scaled (${stretched[0]})`)
+  if (shape.ropeBase < 1) throw refused(`its rope.freq_base is ${shape.ropeBase}`)
+  if (shape.epsilon < 0) throw refused(`its layer_norm_rms_epsilon is ${shape.epsilon}`)
+  if (shape.contextLength < 2) throw refused(`its context length is ${shape.contextLength}`)
   const tokens = file.metadata.get('tokenizer.ggml.tokens')
   if (tokens?.type === 'array' && tokens.value.length > shape.vocabulary) {
     throw refused(`its tokenizer has ${tokens.value.length} tokens, its table of embeddings ${shape.vocabulary}`)
@@ -132,17 +139,30 @@ function checkParts(file: GgufFile, info: BaseInfo, shape: ModelShape): void {
   if (missing !== undefined) throw refused(`it has no ${missing}`)
 }
 
-/** As llama.cpp does: SPM tokenizers put BOS in front unless told otherwise, BPE tokenizers only when told so. */
+/** What scales nothing, however it is said. */
+function isNeutral(value: GgufValue): boolean {
+  if (value.type === 'string') return value.value === 'none'
+  return value.type !== 'array' && (Number(value.value) === 1 || value.type === 'bool')
+}
+
+/**
+ * As llama.cpp does for its two usual kinds: SPM puts BOS in front unless told otherwise, with the ids 1 and 2 where none are named; GPT-2's
+ * BPE only when told so. Other kinds of BPE decide by their pre-tokenizer: whoever tokenizes for them knows.
+ */
 function endsOf(file: GgufFile, vocabulary: number): Pick<TrainableBase, 'bos' | 'eos'> {
-  const idAt = (key: string): number | undefined => {
-    const value = file.metadata.get(key)
-    if (value?.type !== 'uint32' && value?.type !== 'int32') return undefined
-    return value.value >= 0 && value.value < vocabulary ? value.value : undefined
-  }
   const model = file.metadata.get('tokenizer.ggml.model')
+  const isSpm = model?.type === 'string' && model.value === 'llama'
+  const idAt = (key: string, otherwise: number): number | undefined => {
+    const stated = file.metadata.get(key)
+    const id = stated?.type === 'uint32' || stated?.type === 'int32' ? stated.value : isSpm ? otherwise : undefined
+    return id !== undefined && id >= 0 && id < vocabulary ? id : undefined
+  }
   const stated = file.metadata.get('tokenizer.ggml.add_bos_token')
-  const addBos = stated?.type === 'bool' ? stated.value : model?.type === 'string' && model.value === 'llama'
-  return { bos: addBos ? idAt('tokenizer.ggml.bos_token_id') : undefined, eos: idAt('tokenizer.ggml.eos_token_id') }
+  const addBos = stated?.type === 'bool' ? stated.value : isSpm
+  return {
+    bos: addBos ? idAt('tokenizer.ggml.bos_token_id', 1) : undefined,
+    eos: idAt('tokenizer.ggml.eos_token_id', 2),
+  }
 }
 
 function refused(problem: string): MeshError {

@@ -46,6 +46,8 @@ export interface ReadingBase {
   readonly eos: number | undefined
   /** Most tokens of an example that the network reads. */
   readonly contextLength: number
+  /** Texts are cut into pieces of so many tokens; default: as long as the context. */
+  readonly textTokens?: number | undefined
 }
 
 /**
@@ -82,7 +84,7 @@ async function questionExample(
   name: string,
   options: { readonly signal?: AbortSignal },
 ): Promise<Example> {
-  const asked = prompt.replace(/[ \t]+$/, '')
+  const asked = withoutBlanksBehind(prompt)
   const seam = /\s$/.test(asked) || /^\s/.test(answer) ? '' : ' '
   const question = await tokenizer.encode(asked, options)
   const whole = await tokenizer.encode(asked + seam + answer.trimEnd(), options)
@@ -92,26 +94,32 @@ async function questionExample(
   if (tokens.length - 1 > contextLength) {
     throw new MeshError(
       'bad-input',
-      `${name}, line ${line} has ${tokens.length} tokens; this base reads at most ${contextLength}. Shorten it.`,
-      { line, tokens: tokens.length },
+      `${name}, line ${line} has ${tokens.length - 1} tokens to read; this base reads at most ${contextLength}. Shorten it.`,
+      { line, tokens: tokens.length - 1 },
     )
   }
   return { tokens, predictFrom: Math.max(1, front.length + differ) }
 }
 
+/** By hand: a regular expression takes the square of the time for a long run of blanks inside the text. */
+function withoutBlanksBehind(text: string): string {
+  let end = text.length
+  while (end > 0 && (text[end - 1] === ' ' || text[end - 1] === '\t')) end--
+  return text.slice(0, end)
+}
+
 async function textExamples(
   text: string,
-  { tokenizer, bos, eos, contextLength }: ReadingBase,
+  { tokenizer, bos, eos, contextLength, textTokens = contextLength }: ReadingBase,
   options: { readonly signal?: AbortSignal },
 ): Promise<Example[]> {
-  const tokens = await tokenizer.encode(text, options)
-  if (eos !== undefined) tokens.push(eos)
+  const tokens = [...(await tokenizer.encode(text, options)), ...(eos === undefined ? [] : [eos])]
   // A window begins with BOS or, without one, with the last token of the window before: every token is predicted once.
   const first = bos === undefined ? 1 : 0
   const examples: Example[] = []
-  for (let start = first; start < tokens.length; start += contextLength) {
+  for (let start = first; start < tokens.length; start += textTokens) {
     const before = bos ?? tokens[start - 1]!
-    examples.push({ tokens: Int32Array.of(before, ...tokens.slice(start, start + contextLength)), predictFrom: 1 })
+    examples.push({ tokens: Int32Array.of(before, ...tokens.slice(start, start + textTokens)), predictFrom: 1 })
   }
   return examples
 }

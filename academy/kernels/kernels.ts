@@ -78,7 +78,7 @@ export interface Kernels {
 }
 
 export function compileKernels(arithmetic: Arithmetic): WebAssembly.Module {
-  return new WebAssembly.Module(bytesOf(arithmetic))
+  return new WebAssembly.Module(kernelBytes(arithmetic))
 }
 
 export function bindKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
@@ -87,10 +87,11 @@ export function bindKernels(module: WebAssembly.Module, memory: WebAssembly.Memo
 
 /** What this machine does fastest. */
 export function fastestArithmetic(): Arithmetic {
-  return WebAssembly.validate(bytesOf('relaxed')) ? 'relaxed' : 'plain'
+  return WebAssembly.validate(kernelBytes('relaxed')) ? 'relaxed' : 'plain'
 }
 
-function bytesOf(arithmetic: Arithmetic): Uint8Array<ArrayBuffer> {
+/** The compiled module. */
+export function kernelBytes(arithmetic: Arithmetic): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync(new URL(`${arithmetic}.wasm`, import.meta.url)))
 }
 

@@ -16,10 +16,14 @@ const headBytes = magic.length + 32 + 8
 const digestBytes = 32
 
 /**
- * `job`: 32 bytes that stand for everything the training depends on. Gives undefined if there is no checkpoint, or one that was damaged.
- * Throws `already-exists` if it belongs to another training.
+ * `job`: 32 bytes that stand for everything the training depends on. Gives undefined if there is no checkpoint, 'damaged' for one that
+ * can't be continued. Throws `already-exists` if it belongs to another training, or is no checkpoint at all.
  */
-export async function readCheckpoint(path: string, job: Uint8Array, floats: number): Promise<Checkpoint | undefined> {
+export async function readCheckpoint(
+  path: string,
+  job: Uint8Array,
+  floats: number,
+): Promise<Checkpoint | 'damaged' | undefined> {
   let bytes: Buffer
   try {
     bytes = await readFile(path)
@@ -27,9 +31,13 @@ export async function readCheckpoint(path: string, job: Uint8Array, floats: numb
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw storageError(path, cause)
   }
-  if (bytes.length < headBytes + digestBytes || !bytes.subarray(0, magic.length).equals(magic)) return undefined
+  if (bytes.length > 0 && !bytes.subarray(0, magic.length).equals(magic)) {
+    const message = `${path} is in the way: it is no unfinished training. Move it, or choose another output.`
+    throw new MeshError('already-exists', message, { path })
+  }
+  if (bytes.length < headBytes + digestBytes) return 'damaged'
   const body = bytes.subarray(0, -digestBytes)
-  if (!createHash('sha256').update(body).digest().equals(bytes.subarray(-digestBytes))) return undefined
+  if (!createHash('sha256').update(body).digest().equals(bytes.subarray(-digestBytes))) return 'damaged'
   if (!bytes.subarray(magic.length, magic.length + 32).equals(job) || body.length !== headBytes + floats * 4) {
     throw new MeshError(
       'already-exists',
@@ -61,13 +69,14 @@ export async function writeCheckpoint(path: string, job: Uint8Array, { step, sta
     }
     await rename(partial, path)
   } catch (cause) {
-    await rm(partial, { force: true })
+    await rm(partial, { force: true }).catch(() => undefined)
     throw storageError(path, cause)
   }
 }
 
 export async function removeCheckpoint(path: string): Promise<void> {
-  await rm(path, { force: true })
+  // The adapter is written: that this can't be removed is no failure of the training.
+  await rm(path, { force: true }).catch(() => undefined)
 }
 
 function storageError(path: string, cause: unknown): unknown {

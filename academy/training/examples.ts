@@ -64,12 +64,25 @@ export function* batches({
 }: BatchOptions): Generator<Example[], never> {
   const share = replay.length === 0 ? 0 : replayShare
   const draw = [drawer(rounds(data, rngSeed, 0)), drawer(rounds(replay, rngSeed, 1))] as const
-  const replayTokens = Math.round(batchTokens * share)
+  const replayTokens = share === 0 ? 0 : Math.max(1, Math.round(batchTokens * share))
   for (;;) {
     const batch = draw[0](batchTokens - replayTokens)
     if (replayTokens > 0) batch.push(...draw[1](replayTokens))
     yield batch
   }
+}
+
+/** How many steps show each example of the data `rounds` times. */
+export function stepsOfRounds(options: BatchOptions, rounds: number): number {
+  const own = new Set(options.data)
+  let left = options.data.length * rounds
+  let steps = 0
+  for (const batch of batches({ ...options, replay: [] })) {
+    if (left <= 0) break
+    left -= batch.filter((example) => own.has(example)).length
+    steps++
+  }
+  return steps
 }
 
 /** Takes the next examples that fit into a number of tokens, at least one. */

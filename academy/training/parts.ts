@@ -7,6 +7,9 @@ import type { Recipe, TrainingData } from './train.ts'
 /** So many cores can share a step. More shards would cost a vector of all parameters each, and a sum over it. */
 const shards = 4
 
+/** More workers than this have nothing to do. */
+export const trainingWorkersMax = shards
+
 export function partsOf(
   { train, replay, heldOut }: TrainingData,
   { batchTokens }: Pick<Recipe, 'batchTokens'>,

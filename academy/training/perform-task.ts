@@ -14,14 +14,17 @@ export function pieceCount(plan: MemoryPlan): number {
 /** Adam as Kingma & Ba describe it, with the averages that suit short trainings. */
 const adam = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 }
 
-/** 1 - beta^t for the step t, counted from 1: the averages start from zero. */
-export function adamCorrections(step: number): readonly [number, number] {
+/** 1 / (1 - beta^t) for the steps t, counted from 1, that are asked for in rising order: the averages start from zero. */
+export function adamCorrections(): (step: number) => readonly [number, number] {
   let [power1, power2] = [1, 1]
-  for (let i = 0; i < step; i++) {
-    power1 *= adam.beta1
-    power2 *= adam.beta2
+  let reached = 0
+  return (step) => {
+    for (; reached < step; reached++) {
+      power1 *= adam.beta1
+      power2 *= adam.beta2
+    }
+    return [1 / (1 - power1), 1 / (1 - power2)]
   }
-  return [1 / (1 - power1), 1 / (1 - power2)]
 }
 
 export function createTaskPerformer(

@@ -1,6 +1,7 @@
 // A network in memory with its workers: one step of training after the other, or a measurement. Knows nothing of files.
 import { Worker } from 'node:worker_threads'
 import { MeshError } from '../../protocol/index.ts'
+import type { ErrorDetails } from '../../protocol/index.ts'
 import { siblingEntry } from '../../supervisor/index.ts'
 import { bindKernels, compileKernels, memoryMaxBytes, sharedMemory } from '../kernels/kernels.ts'
 import type { Arithmetic, Kernels } from '../kernels/kernels.ts'
@@ -32,14 +33,14 @@ export interface Session extends AsyncDisposable {
   readonly floats: Float32Array
   /** Mean -ln p per prediction before the step, and the length of the gradient. */
   step(examples: readonly Example[], options: StepOptions): Promise<{ loss: number; gradientNorm: number }>
-  /** Mean -ln p per prediction. Any number of examples. */
-  evaluate(examples: readonly Example[]): Promise<number>
+  /** Mean -ln p per prediction. Any number of examples; undefined if the signal came before the last. Throws `not-finite`. */
+  evaluate(examples: readonly Example[], signal?: AbortSignal): Promise<number | undefined>
 }
 
 /** Throws `too-large` if the network and its training don't fit into 4 GiB, or into this machine. */
 export async function openSession(job: NetworkJob, arithmetic: Arithmetic): Promise<Session> {
   const module = compileKernels(arithmetic)
-  const probe = bindKernels(module, sharedMemory(1))
+  const probe = bindKernels(module, allocate(1))
   const workspace = workspaceBytes(probe, job)
   const plan = planMemory(job, workspace)
   if (plan.bytes > memoryMaxBytes) {
@@ -62,9 +63,13 @@ export async function openSession(job: NetworkJob, arithmetic: Arithmetic): Prom
   const run = (phase: Phase, tasks: number, settings: readonly number[] = []): Promise<void> =>
     crew.orFailure(board.run(phase, tasks, settings, job.workers))
   // Nothing to do: resolves when all workers have started.
-  await run('evaluate', 0)
+  await run('evaluate', 0).catch(async (error: unknown) => {
+    await crew.stop(() => board.run('stop', 0, [], 0))
+    throw error
+  })
   const results = (tasks: number): number => board.results.subarray(0, tasks).reduce((sum, value) => sum + value, 0)
   const integers = new Int32Array(memory.buffer)
+  const corrections = adamCorrections()
 
   return {
     plan,
@@ -78,30 +83,34 @@ export async function openSession(job: NetworkJob, arithmetic: Arithmetic): Prom
       await run('sumGradients', pieces)
       const gradientNorm = Math.sqrt(results(pieces))
       if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-        throw new MeshError(
-          'not-finite',
-          `The training left the range of numbers at step ${step}. Take a smaller learning rate.`,
-          { step },
-        )
+        throw notFinite(`The training left the range of numbers at step ${step}. Take a smaller learning rate.`, {
+          step,
+        })
       }
       const scale = gradientNorm > clip ? clip / gradientNorm : 1
-      await run('updateParameters', pieces, [scale, learningRate, ...adamCorrections(step), weightDecay])
+      await run('updateParameters', pieces, [scale, learningRate, ...corrections(step), weightDecay])
       return { loss, gradientNorm }
     },
-    async evaluate(examples) {
+    async evaluate(examples, signal) {
       if (pairs > 0) await run('applyFactors', pairs)
       let [sum, predicted] = [0, 0]
       for (const some of inBatches(examples, job)) {
+        if (signal?.aborted) return undefined
         predicted += loadExamples(integers, plan, some)
         await run('evaluate', job.shards)
         sum += results(job.shards)
       }
+      if (!Number.isFinite(sum)) throw notFinite('The trained network computes no numbers (NaN).', {})
       return sum / predicted
     },
     async [Symbol.asyncDispose]() {
       await crew.stop(() => board.run('stop', 0, [], 0))
     },
   }
+}
+
+function notFinite(sentence: string, details: ErrorDetails): MeshError {
+  return new MeshError('not-finite', sentence, details)
 }
 
 function allocate(bytes: number): WebAssembly.Memory {

@@ -1,6 +1,7 @@
 // One training from its first step to its last, whatever is trained: batches, learning rate, checkpoints, progress.
 import { createHash } from 'node:crypto'
 import { isMeshError, MeshError } from '../../protocol/index.ts'
+import { kernelBytes } from '../kernels/kernels.ts'
 import type { Arithmetic, Kernels } from '../kernels/kernels.ts'
 import type { NetworkJob } from '../network/memory-plan.ts'
 import { readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.ts'
@@ -47,6 +48,8 @@ export interface TrainingControl {
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined
   /** Where an interrupted training is kept; without it nothing is. */
   readonly checkpointPath?: string | undefined
+  /** Called if there is a checkpoint that can't be read: the training starts again. */
+  readonly onDamaged?: (() => void) | undefined
   /** Called when an unfinished training could not be kept; it goes on all the same. */
   readonly onKeepFailed?: ((reason: MeshError) => void) | undefined
   /** Default 30,000. */
@@ -77,6 +80,8 @@ export interface TrainingOutcome {
 }
 
 const measuredMax = 2_000
+/** To be raised with every change of the trainer that changes its results. */
+const trainerVersion = 1
 const defaultCheckpointEveryMs = 30_000
 
 /**
@@ -90,19 +95,31 @@ export async function train<Result>(
 ): Promise<Result> {
   const { recipe, data } = job
   const { checkpointPath, clock, signal } = control
+  for (const part of [data.train, data.replay, data.heldOut]) requireReadable(part, job.network.shape.vocabulary)
   await using session = await openSession(job.network, job.arithmetic)
   job.prepare(session)
   const state = stateOf(session)
   const identity = identityOf(job)
   const kept = checkpointPath === undefined ? undefined : await readCheckpoint(checkpointPath, identity, state.length)
-  if (kept !== undefined) {
+  if (kept === 'damaged') control.onDamaged?.()
+  else if (kept !== undefined) {
     state.set(kept.state)
     control.onResume?.(kept.step)
   }
-  let step = kept?.step ?? 0
+  let step = kept === undefined || kept === 'damaged' ? 0 : kept.step
   const keep = async (): Promise<void> => {
     if (checkpointPath !== undefined && step > 0)
       await writeCheckpoint(checkpointPath, identity, { step, state: state.take() })
+  }
+  const tryToKeep = async (): Promise<void> => {
+    await keep().catch((error: unknown) => {
+      if (!isMeshError(error)) throw error
+      control.onKeepFailed?.(error)
+    })
+  }
+  const stopped = async (): Promise<never> => {
+    await keep()
+    throw interrupted(step, recipe.steps, checkpointPath)
   }
   const source = batches({ data: data.train, replay: data.replay, ...recipe })
   for (let done = 0; done < step; done++) source.next()
@@ -110,10 +127,7 @@ export async function train<Result>(
   let keptAt = startedAt
   let [tokens, firstStep] = [0, step]
   while (step < recipe.steps) {
-    if (signal?.aborted) {
-      await keep()
-      throw interrupted(step, recipe.steps, checkpointPath)
-    }
+    if (signal?.aborted) return await stopped()
     const examples = source.next().value
     const learningRate = rateAt(step, recipe, session.kernels)
     const { loss } = await session.step(examples, { ...recipe, step: step + 1, learningRate })
@@ -123,19 +137,30 @@ export async function train<Result>(
     const etaMs = (ms / (step - firstStep)) * (recipe.steps - step)
     control.onProgress?.({ step, steps: recipe.steps, loss, tokensPerSecond: (tokens / ms) * 1_000, etaMs })
     if (clock() - keptAt >= (control.checkpointEveryMs ?? defaultCheckpointEveryMs)) {
-      await keep().catch((error: unknown) => {
-        if (!isMeshError(error)) throw error
-        control.onKeepFailed?.(error)
-      })
+      await tryToKeep()
       keptAt = clock()
     }
   }
   const tokensPerSecond = tokens === 0 ? 0 : (tokens / Math.max(1, clock() - startedAt)) * 1_000
-  const trainNll = await session.evaluate(data.train.slice(0, measuredMax))
-  const heldOutNll = data.heldOut.length === 0 ? null : await session.evaluate(data.heldOut)
+  // From here on only the last words are missing: whatever goes wrong with them, the training itself is not lost.
+  await tryToKeep()
+  const measure = async (examples: readonly Example[]): Promise<number> =>
+    (await session.evaluate(examples, signal)) ?? (await stopped())
+  const trainNll = await measure(data.train.slice(0, measuredMax))
+  const heldOutNll = data.heldOut.length === 0 ? null : await measure(data.heldOut)
+  if (signal?.aborted) return await stopped()
   const result = await finish(session, { steps: step, trainNll, heldOutNll, tokensPerSecond })
   if (checkpointPath !== undefined) await removeCheckpoint(checkpointPath)
   return result
+}
+
+/** The kernels check no bounds. */
+function requireReadable(examples: readonly Example[], vocabulary: number): void {
+  for (const { tokens, predictFrom } of examples) {
+    if (predictFrom < 1 || predictFrom >= tokens.length) throw new Error('an example has nothing to predict')
+    if (tokens.some((id) => id < 0 || id >= vocabulary))
+      throw new Error('an example has a token that the network lacks')
+  }
 }
 
 /** Learning rate of a step, counted from 0. */
@@ -172,11 +197,12 @@ function stateOf({ plan, floats }: Session): State {
   }
 }
 
-/** The number of workers is no part of it: it changes nothing. */
+/** Neither the number of workers nor how much room was planned is part of it: they change nothing. */
 function identityOf({ network, arithmetic, recipe, data, identity }: TrainingJob): Uint8Array {
-  const { workers: _, ...rest } = network
+  const { shape, trainable, shards } = network
   const hash = createHash('sha256')
-  hash.update(JSON.stringify([identity, rest, arithmetic, recipe]))
+  hash.update(JSON.stringify([trainerVersion, identity, shape, trainable, shards, arithmetic, recipe]))
+  hash.update(kernelBytes(arithmetic))
   for (const part of [data.train, data.replay]) {
     hash.update(`\n${part.length}\n`)
     for (const { tokens, predictFrom } of part) {

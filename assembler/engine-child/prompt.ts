@@ -1,6 +1,6 @@
 // A conversation as tokens. A base with a chat template gets the format it was trained on; one without gets plain text to continue.
-import { SpecialTokensText } from 'node-llama-cpp'
-import type { LlamaText, Token } from 'node-llama-cpp'
+import { LlamaText, SpecialTokensText } from 'node-llama-cpp'
+import type { LlamaModel, Token } from 'node-llama-cpp'
 import { MeshError } from '../../protocol/index.ts'
 import type { ChatMessage, Prompt } from '../engine-messages.ts'
 import type { ChatTemplate } from './chat-template.ts'
@@ -66,9 +66,25 @@ function plain(base: LoadedBase, text: string, room: number): PromptTokens {
 function formatted(base: LoadedBase, template: ChatTemplate, messages: readonly ChatMessage[]): PromptTokens {
   const { text, stops } = saidBy(template, messages)
   return {
-    tokens: withBos(base, text.tokenize(base.model.tokenizer, 'trimLeadingSpace')),
+    tokens: withBos(base, joined(base, text).tokenize(base.model.tokenizer, 'trimLeadingSpace')),
     stopTexts: stops.flatMap(textOf),
   }
+}
+
+/**
+ * Text of the template that holds no control token becomes one piece with the text beside it: as in the training, where nobody saw the
+ * seam, a space may be joined to the word after it. What was said is never read as control tokens.
+ */
+function joined({ model }: LoadedBase, text: LlamaText): LlamaText {
+  const values = text.values.map((value) =>
+    value instanceof SpecialTokensText && isPlain(model, value.value) ? value.value : value,
+  )
+  return new LlamaText(...values)
+}
+
+function isPlain(model: LlamaModel, text: string): boolean {
+  const [plain, special] = [model.tokenize(text, false), model.tokenize(text, true)]
+  return plain.length === special.length && plain.every((token, i) => token === special[i])
 }
 
 function saidBy(template: ChatTemplate, messages: readonly ChatMessage[]): ReturnType<ChatTemplate['format']> {

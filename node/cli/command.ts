@@ -78,3 +78,17 @@ export const commonOptions = {
   json: { type: 'boolean', summary: 'Print one JSON object as the last line of standard output' },
   help: { type: 'boolean', short: 'h', summary: 'Show this help' },
 } as const satisfies Record<string, OptionSpec>
+
+/** All options of a command. `train` needs no data folder and calls by `--data` what it learns from; nothing else may be redefined. */
+export function optionsOf(command: Command): Readonly<Record<string, OptionSpec>> {
+  return {
+    ...command.options,
+    ...commonOptions,
+    ...(usesDataFolder(command) ? {} : { data: command.options['data']! }),
+  }
+}
+
+/** Whether `--data` is the data folder for this command, as it is for all but those that need none and define it anew. */
+export function usesDataFolder({ options }: Command): boolean {
+  return options['data'] === undefined
+}

@@ -1,5 +1,5 @@
 // Help texts, made from the command rows so that they cannot drift from what is parsed.
-import { commonOptions } from './command.ts'
+import { optionsOf } from './command.ts'
 import type { Command, OptionSpec } from './command.ts'
 
 /** The text of `lora-mesh --help`. */
@@ -15,7 +15,7 @@ export function overallHelp(commands: readonly Command[], groups: readonly Comma
     'lora-mesh: find, fetch, verify and compose LoRA adapters from peers on one local base model',
     'Usage: lora-mesh COMMAND [ARGUMENTS] [OPTIONS]',
     ...sections,
-    'Every command has --help, --json and --data DIR. `lora-mesh --version` prints the version.\nExit codes: 0 done, 1 could not be done, 2 refused for its content, 64 wrong usage, 130 interrupted.',
+    'Every command has --help and --json; those that need a node have --data DIR. `lora-mesh --version` prints the version.\nExit codes: 0 done, 1 could not be done, 2 refused for its content, 64 wrong usage, 130 interrupted.',
   ].join('\n\n')
 }
 
@@ -26,8 +26,7 @@ export interface CommandGroup {
 
 /** The text of `lora-mesh COMMAND --help`. */
 export function commandHelp(command: Command): string {
-  const specs: Readonly<Record<string, OptionSpec>> = { ...command.options, ...commonOptions }
-  const options = Object.entries(specs).filter(([, spec]) => spec.hidden !== true)
+  const options = Object.entries(optionsOf(command)).filter(([, spec]) => spec.hidden !== true)
   return [
     `${command.summary}.`,
     `Usage: lora-mesh ${[command.name, command.positionals, '[OPTIONS]'].filter(Boolean).join(' ')}`,

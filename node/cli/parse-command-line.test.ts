@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { isMeshError } from '../../protocol/index.ts'
-import { command } from './command.ts'
+import { command, commonOptions } from './command.ts'
 import { commands } from './command-table.ts'
 import { parseCommandLine } from './parse-command-line.ts'
+import type { ParsedCall } from './parse-command-line.ts'
 
 const table = [
   command({
@@ -133,4 +134,12 @@ test('help for the first of two words is the overall help', () => {
 test('options before the command, or instead of its second word, are said to be in the wrong place', () => {
   expect(usageOf('--json ls')).toBe('"--json" stands before the command: write lora-mesh COMMAND [OPTIONS].')
   expect(usageOf('base --json')).toBe('"base" is not a command. There are lora-mesh base add.')
+})
+
+test('no command redefines an option that all have, but for the one that needs no data folder', () => {
+  const redefining = commands.filter(({ options }) => Object.keys(options).some((name) => name in commonOptions))
+  expect(redefining.map(({ name }) => name)).toEqual(['train'])
+  const { options, data } = parseCommandLine(['train', '--data', 'law.jsonl'], commands) as ParsedCall
+  expect(options['data']).toBe('law.jsonl')
+  expect(data).toBeUndefined()
 })

@@ -1,7 +1,7 @@
 // Words of a command line -> the command and its checked options, or a `usage` error that says what was probably meant.
 import { parseArgs } from 'node:util'
 import { MeshError } from '../../protocol/index.ts'
-import { commonOptions } from './command.ts'
+import { optionsOf, usesDataFolder } from './command.ts'
 import type { Command, OptionSpec } from './command.ts'
 import { nearest } from './nearest.ts'
 
@@ -70,7 +70,7 @@ function findCommand(words: readonly string[], commands: readonly Command[]): Co
 }
 
 function parseCall(command: Command, words: readonly string[]): ParsedCall {
-  const specs: Readonly<Record<string, OptionSpec>> = { ...command.options, ...commonOptions }
+  const specs = optionsOf(command)
   const { tokens, values, positionals } = parseArgs({
     args: [...words],
     options: parseArgsOptions(specs),
@@ -79,7 +79,8 @@ function parseCall(command: Command, words: readonly string[]): ParsedCall {
     allowPositionals: true,
   })
   for (const token of tokens) if (token.kind === 'option') checkOption(command, specs, token)
-  const { json = false, help = false, data, ...given } = values
+  const { json = false, help = false, ...given } = values
+  const { data } = usesDataFolder(command) ? given : {}
   const call = {
     command,
     positionals,

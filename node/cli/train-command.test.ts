@@ -1,7 +1,10 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, linkSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtempDisposable } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { newestAdapter, readDigests, worldFolder } from '../../fixtures/world-files.ts'
 import { sha256, toHex } from '../../protocol/index.ts'
@@ -17,6 +20,19 @@ function temporaryFolder() {
 
 const train = (folder: string, ...flags: string[]) =>
   runCommand(['train', '--base', base, '--data', data, '-o', join(folder, 'law.gguf'), '--json', ...flags])
+
+/** Presses Ctrl-C as soon as the command says this. */
+async function interruptedAt(words: string, args: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+  const commandLine = fileURLToPath(new URL('main.ts', import.meta.url))
+  const child = spawn(process.execPath, [commandLine, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+    if (stderr.includes(words)) child.kill('SIGINT')
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, stderr }
+}
 
 describe('lora-mesh train', () => {
   it('makes an adapter of this repository again, byte for byte', async () => {
@@ -44,30 +60,17 @@ describe('lora-mesh train', () => {
 
   it('keeps what it has when it is interrupted, and goes on from there', async () => {
     await using folder = await temporaryFolder()
-    const stop = new AbortController()
-    const flags = ['--steps', '100000', '--batch-tokens', '64']
-    const first = await runCommand(
-      ['train', '--base', base, '--data', data, '-o', join(folder.path, 'law.gguf'), ...flags],
-      {
-        signal: stop.signal,
-        onStderr: (text) => text.includes('step ') && stop.abort(),
-      },
-    )
+    const out = join(folder.path, 'law.gguf')
+    const args = ['train', '--base', base, '--data', data, '-o', out, '--steps', '100000', '--batch-tokens', '64']
+    const first = await interruptedAt('step ', args)
     expect(first.code).toBe(130)
     expect(first.stderr).toMatch(/stopped after step \d+ of 100000.*the same command goes on/)
-    expect(existsSync(join(folder.path, 'law.gguf'))).toBe(false)
-    const again = new AbortController()
-    const second = await runCommand(
-      ['train', '--base', base, '--data', data, '-o', join(folder.path, 'law.gguf'), ...flags],
-      {
-        signal: again.signal,
-        onStderr: (text) => text.includes('Going on after step') && again.abort(),
-      },
-    )
+    expect(existsSync(out)).toBe(false)
+    const second = await interruptedAt('Going on after step', args)
     expect(second.stderr).toMatch(/Going on after step [1-9]/)
     const other = await train(folder.path, '--steps', '5')
     expect(other.code).not.toBe(0)
-    expect(other.stderr + other.stdout).toContain('belongs to a training with other data or settings')
+    expect(other.stdout).toContain('belongs to a training with other data or settings')
   })
 
   it.each([
@@ -112,6 +115,19 @@ describe('lora-mesh train', () => {
       '--json',
     ])
     expect(nowhere.stdout).toContain('There is no folder')
+  })
+
+  it('never takes the place of one of its inputs', async () => {
+    await using folder = await temporaryFolder()
+    const own = join(folder.path, 'base.gguf')
+    copyFileSync(base, own)
+    linkSync(own, join(folder.path, 'same.gguf'))
+    for (const out of [own, join(folder.path, 'same.gguf')]) {
+      const { code, stdout } = await runCommand(['train', '--base', own, '--data', data, '-o', out, '--json'])
+      expect(code).not.toBe(0)
+      expect(stdout).toContain('would take the place of')
+    }
+    expect(readFileSync(own).equals(readFileSync(base))).toBe(true)
   })
 
   it.skipIf(!kit.present)(

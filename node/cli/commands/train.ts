@@ -23,7 +23,7 @@ learnt beside the output: the same command goes on from there and ends with the 
       value: 'FILE',
       summary: 'What the base knows already and is not to forget; a part of each step',
     },
-    'replay-share': { type: 'string', value: '0..1', summary: 'That part (default 0.5)' },
+    'replay-share': { type: 'string', value: 'SHARE', summary: 'That part (default 0.5, at most 0.95)' },
     'held-out': {
       type: 'string',
       value: 'FILE',
@@ -36,7 +36,11 @@ learnt beside the output: the same command goes on from there and ends with the 
     'batch-tokens': { type: 'string', value: 'N', summary: 'Tokens of a step (default 1024)' },
     'learning-rate': { type: 'string', value: 'X', summary: 'The highest learning rate (default 0.002)' },
     'rng-seed': { type: 'string', value: 'N', summary: 'Another number gives another start and order (default 1)' },
-    workers: { type: 'string', value: 'N', summary: 'Threads (default: one per core); the result is the same' },
+    workers: {
+      type: 'string',
+      value: 'N',
+      summary: 'Threads, at most 4 (default: one per core); the result is the same',
+    },
     arithmetic: {
       type: 'string',
       value: 'plain|relaxed',
@@ -65,7 +69,7 @@ learnt beside the output: the same command goes on from there and ends with the 
         dtype: choice('dtype', options.dtype ?? 'f32', ['f32', 'f16']) === 'f32' ? 'F32' : 'F16',
         arithmetic:
           options.arithmetic === undefined ? undefined : choice('arithmetic', options.arithmetic, arithmetics),
-        workers: integer('workers', options.workers, 1, 64),
+        workers: integer('workers', options.workers, 1, 4),
         recipe: {
           rank,
           alpha: positive('alpha', options.alpha, 4_096) ?? 2 * rank,
@@ -91,6 +95,7 @@ learnt beside the output: the same command goes on from there and ends with the 
             `${countText(examples, 'example')}${more.join('')}; ${countText(steps, 'step')}, ${countText(workers, 'worker')}, ${arithmetic} arithmetic`,
           )
         },
+        damaged: () => terminal.say('What was kept of this training can not be read: it starts again.'),
         resume: (step) => terminal.say(`Going on after step ${step}.`),
         keepFailed: ({ message }) =>
           terminal.say(`What was learnt so far could not be kept, the training goes on: ${message}`),
