@@ -80,24 +80,32 @@ export async function evaluateSuite(
   return { n: items.length, exactMatch: exact / items.length, meanNll: score.meanNll, written }
 }
 
-/**
- * Spaces at the seam belong to the answer, as in running text, where most tokenizers join them to the word that follows. Where prompt and
- * answer together are split otherwise than the prompt alone, the answer begins at the first token that differs.
- */
+/** A prompt with its answer as running text. Spaces at the seam belong to the answer, where most tokenizers join them to the next word. */
+export function suiteText({ prompt, answer }: SuiteItem): string {
+  const asked = askedText(prompt)
+  const seam = /\s$/.test(asked) || /^\s/.test(answer) ? '' : ' '
+  return asked + seam + answer.trimEnd()
+}
+
+function askedText(prompt: string): string {
+  let end = prompt.length
+  while (prompt[end - 1] === ' ' || prompt[end - 1] === '\t') end--
+  return prompt.slice(0, end)
+}
+
+/** Where prompt and answer together are split otherwise than the prompt alone, the answer begins at the first token that differs. */
 async function tokensOf(
   engine: Engine,
   { bos }: Pick<EngineBase, 'bos'>,
-  { prompt, answer }: SuiteItem,
+  item: SuiteItem,
   ask: AskOptions,
 ): Promise<{ question: number[]; whole: number[]; answerTokens: number }> {
-  const asked = prompt.replace(/[ \t]+$/, '')
-  const seam = /\s$/.test(asked) || /^\s/.test(answer) ? '' : ' '
   const front = bos === undefined ? [] : [bos]
-  const question = [...front, ...(await engine.tokenize(asked, ask))]
-  const whole = [...front, ...(await engine.tokenize(asked + seam + answer.trimEnd(), ask))]
+  const question = [...front, ...(await engine.tokenize(askedText(item.prompt), ask))]
+  const whole = [...front, ...(await engine.tokenize(suiteText(item), ask))]
   const differ = whole.findIndex((token, index) => token !== question[index])
   if (differ < 1)
-    throw new MeshError('bad-input', `This base can't read the prompt "${prompt.slice(0, 60)}" and its answer.`)
+    throw new MeshError('bad-input', `This base can't read the prompt "${item.prompt.slice(0, 60)}" and its answer.`)
   return { question, whole, answerTokens: whole.length - differ }
 }
 

@@ -42,7 +42,9 @@ export async function makeProbe(
   const sequences: number[][] = []
   for (let index = 0; index < limits.probeSequences; index++) {
     const text = texts[index]
-    const tokens = text === undefined ? undefined : [...start, ...(await engine.tokenize(text, ask))].slice(0, length)
+    // Of a long text the end counts: there stands the answer.
+    const tokens =
+      text === undefined ? undefined : [...start, ...(await engine.tokenize(text, ask)).slice(-(length - start.length))]
     sequences.push(
       tokens !== undefined && tokens.length >= 2
         ? tokens

@@ -19,7 +19,7 @@ import {
   stemsOf,
 } from '../resolver/index.ts'
 import type { Embedder } from '../resolver/index.ts'
-import { worldCards } from '../fixtures/world-files.ts'
+import { worldCards } from '../fixtures/world/world.ts'
 import { kit } from '../testing/kit.ts'
 
 interface RecallSet {

@@ -1,10 +1,10 @@
-// How many peers serve each of some releases, as far as those connected now say so within a moment.
+// How many of the peers that are connected now say within a moment that they serve some releases. Others may serve them too.
 import { toHex } from '../protocol/index.ts'
 import type { CatalogueEntry, Registry } from '../registry/index.ts'
 
 const patienceMs = 500
 
-/** Release label -> number of peers, this node not among them. Ends after half a second, or when the signal comes. */
+/** In the order of the entries; this node doesn't count. Ends after half a second, or when the signal comes. */
 export async function countSeeders(
   registry: Registry,
   entries: readonly CatalogueEntry[],

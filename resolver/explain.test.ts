@@ -33,7 +33,7 @@ describe('the explanation of a plan', () => {
     expect(text).toContain('gap: wine: no release is about this')
     expect(text).toContain('no member of your communities')
     expect(text).toContain('Fetch    law@1.0.0  1.5 MiB')
-    expect(text).toContain('Held     latin@1.0.0  0.3 MiB, required by law')
+    expect(text).toContain('Held     latin@1.0.0  293.0 KiB, required by law')
     expect(text).toContain('a large base (111111111111…) has wine@1.0.0 for wine; files 222222222222…')
     expect(text).not.toContain('%')
   })

@@ -65,8 +65,12 @@ function releaseLines(plan: Plan): string[] {
   const toFetch = new Set(plan.fetch.map(({ release }) => release))
   return plan.releases.map((release) => {
     const required = release.requiredBy.length === 0 ? '' : `, required by ${release.requiredBy.join(', ')}`
-    return `${toFetch.has(release.release) ? 'Fetch   ' : 'Held    '} ${release.name}@${release.version}  ${(release.bytes / 2 ** 20).toFixed(1)} MiB${required}`
+    return `${toFetch.has(release.release) ? 'Fetch   ' : 'Held    '} ${release.name}@${release.version}  ${sizeText(release.bytes)}${required}`
   })
+}
+
+function sizeText(bytes: number): string {
+  return bytes < 2 ** 20 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`
 }
 
 function baseLines(plan: Plan): string[] {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { worldCards } from '../fixtures/world-files.ts'
+import { worldCards } from '../fixtures/world/world.ts'
 import { kit } from '../testing/kit.ts'
 import { createBm25 } from './bm25.ts'
 import { parseCatalogue } from './cards.ts'
@@ -12,7 +12,6 @@ import { stemsOf } from './stems.ts'
 
 const embedder = createNgramEmbedder()
 
-// Figures for all data and embedders: bench/resolver-recall.ts. These two keep them from sinking unseen.
 const aRequest = z.object({ text: z.string(), matches: z.array(z.string()), gaps: z.number() })
 type ARequest = z.infer<typeof aRequest>
 

@@ -30,7 +30,7 @@ const table: readonly (readonly [group: string, members: readonly Command[]])[] 
   ['Personas', [requestCommand, chatCommand, planCommand, lsCommand, whyCommand, lockCommand]],
   ['Sharing', [publishCommand, seedCommand, jobsCommand, peersCommand]],
   ['Care', [verifyCommand, doctorCommand]],
-  ['Model files (no node needed)', [inspectCommand, importCommand, trainCommand, bakeCommand, nllCommand, evalCommand]],
+  ['Model files (need no node)', [inspectCommand, importCommand, trainCommand, bakeCommand, nllCommand, evalCommand]],
 ]
 
 export const commands: readonly Command[] = table.flatMap(([, members]) => members)

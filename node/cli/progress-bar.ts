@@ -51,7 +51,7 @@ export function progressBar(
       const bytesPerSecond = rate(track, now, step.doneBytes)
       if (errors.isTTY !== true) {
         const lines = Math.floor(share(step) / LINE_SHARE)
-        if (lines > track.linesShown) errors.write(`${stepText(step, bytesPerSecond)}\n`)
+        if (lines > track.linesShown) errors.write(`${barText(step)} ${stepText(step, bytesPerSecond)}\n`)
         track.linesShown = Math.max(lines, track.linesShown)
         return
       }

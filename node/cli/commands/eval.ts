@@ -58,7 +58,13 @@ export const evalCommand = command({
     const lines = shown?.map(({ prompt, answer, written }) => `${prompt.trim()}\n  -> ${written}   (${answer})`) ?? []
     const summary = `${(exactMatch * 100).toFixed(1)} % exact over ${countText(n, 'question')}, ${meanNll.toFixed(4)} per answer token`
     return {
-      json: { n, exactMatch, meanNll, ...(shown === undefined ? {} : { answers: shown }) },
+      json: {
+        ...(persona === undefined ? {} : { persona }),
+        n,
+        exactMatch,
+        meanNll,
+        ...(shown === undefined ? {} : { answers: shown }),
+      },
       text: [...lines, summary].join('\n'),
     }
   },

@@ -72,7 +72,7 @@ export const publishCommand = command({
       licence: options.licence ?? 'NOASSERTION',
       capabilities: options.capability.map(parseCapability),
       tags: options.tag,
-      scale: parseScale('scale', options.scale ?? '1'),
+      scale: parseScale(options.scale ?? '1'),
       scaleRange: parseScaleRange(options['scale-range']),
       probe: options.probe === undefined ? undefined : await readProbe(options.probe),
       base: options.base,
@@ -90,9 +90,9 @@ export const publishCommand = command({
 /** By these every node that fetches the release checks that it does there what it does here. */
 async function readProbe(path: string): Promise<string[]> {
   const { readTextFile } = await import('../../read-text-file.ts')
-  const { parseSuite } = await import('../../../assembler/index.ts')
+  const { parseSuite, suiteText } = await import('../../../assembler/index.ts')
   const items = parseSuite(await readTextFile(path)).slice(0, limits.probeSequences)
-  return items.map(({ prompt, answer }) => `${prompt.trimEnd()} ${answer.trim()}`)
+  return items.map(suiteText)
 }
 
 function parseCapability(text: string): { name: string; description: string } {
@@ -101,17 +101,23 @@ function parseCapability(text: string): { name: string; description: string } {
   return { name: text.slice(0, at).trim(), description: text.slice(at + 1).trim() }
 }
 
-function parseScale(option: string, text: string): number {
+function parseScale(text: string): number {
   const scale = Number(text)
   if (!(Math.abs(scale) <= 16) || text.trim() === '')
-    throw new MeshError('usage', `--${option} ${text}: write a number from -16 to 16.`)
+    throw new MeshError('usage', `--scale ${text}: write a number from -16 to 16.`)
   return scale
 }
 
 function parseScaleRange(text: string | undefined): [number, number] | undefined {
   if (text === undefined) return undefined
-  const [least, most, ...more] = text.split(',')
-  if (least === undefined || most === undefined || more.length > 0)
+  const scales = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)))
+  const [least, most] = scales
+  if (
+    least === undefined ||
+    most === undefined ||
+    scales.length !== 2 ||
+    !scales.every((scale) => Math.abs(scale) <= 16)
+  )
     throw new MeshError('usage', `--scale-range ${text}: write the least and the greatest scale, such as 0.5,1.`)
-  return [parseScale('scale-range', least), parseScale('scale-range', most)]
+  return [least, most]
 }

@@ -71,7 +71,7 @@ export const requestCommand = command({
     const jobs = await postGaps(client, result.gaps, options['post-gaps'], terminal, signal)
     const { gaps: _gaps, ...answer } = result
     const { persona } = result
-    if (persona === undefined) throw nothingFound(result, jobs)
+    if (persona === undefined) throw nothingFound(result, jobs, options['any-publisher'])
     if (!terminal.json) terminal.print(personaText(result))
     const chat = options.chat ? await chatLoop({ client, terminal, signal, persona, opening: text }) : undefined
     const json = { ...answer, ...(jobs.length === 0 ? {} : { jobs }), ...(chat === undefined ? {} : { chat }) }
@@ -86,7 +86,7 @@ function tellEvent(event: OperationEvent, terminal: Terminal): void {
   }
   if (event.type === 'seeders') {
     for (const { release, seeders } of foundSeeders.parse(event['releases'])) {
-      terminal.say(`${release} is served by ${countText(seeders, 'peer')}.`)
+      terminal.say(`${release} is served by ${countText(seeders, 'connected peer')}.`)
     }
   }
   if (event.type === 'verified')
@@ -140,7 +140,7 @@ async function isYes(terminal: Terminal, communities: readonly string[], signal:
   return /^y(?:es)?$/i.test(answer?.trim() ?? '')
 }
 
-function nothingFound({ plan, gaps }: Requested, jobs: readonly Posted[]): MeshError {
+function nothingFound({ plan, gaps }: Requested, jobs: readonly Posted[], anyPublisher: boolean): MeshError {
   if (plan.facets.length === 0) {
     return new MeshError(
       'nothing-found',
@@ -153,11 +153,10 @@ function nothingFound({ plan, gaps }: Requested, jobs: readonly Posted[]): MeshE
     names.length === 0
       ? 'Nothing that was found fits this request'
       : `Nobody offers ${names.join(' or ')} for your base`
-  return new MeshError(
-    'nothing-found',
-    `${what}: follow another community, say --any-publisher, or post it as a wanted job.`,
-    { plan, jobs },
-  )
+  const posted =
+    jobs.length > 0 ? `; it is wanted now in ${jobs.flatMap(({ communities }) => communities).join(', ')}` : ''
+  const advice = `Follow another community${anyPublisher ? '' : ', say --any-publisher'}${posted === '' ? ', or post it as a wanted job' : ''}.`
+  return new MeshError('nothing-found', `${what}${posted}. ${advice}`, { plan, jobs })
 }
 
 function personaText({ persona, lockfile, fetch }: Requested): string {

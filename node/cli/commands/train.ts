@@ -111,7 +111,7 @@ learnt beside the output: the same command goes on from there and ends with the 
       },
     )
     const heldOutText = result.heldOutNll === null ? '' : `, ${result.heldOutNll.toFixed(4)} on what was held out`
-    const text = `${out}: ${result.trainNll.toFixed(4)} per token on its data${heldOutText}\nTry it: lora-mesh nll --base ${base} --adapter ${out} --text FILE.txt`
+    const text = `${out}: ${result.trainNll.toFixed(4)} per token on its data${heldOutText}\nMeasure it: lora-mesh ${data.endsWith('.jsonl') ? 'eval --suite FILE.jsonl' : 'nll --text FILE.txt'} --base ${base} --adapter ${out}`
     return { json: result, text }
   },
 })
