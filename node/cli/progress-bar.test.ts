@@ -33,7 +33,8 @@ test('elsewhere a few whole lines appear', () => {
   const { show, written } = recorded(false)
   for (let i = 0; i <= 80; i++) show((i * MiB) / 10, i * 100)
   const lines = written().trimEnd().split('\n')
-  expect(lines.map((line) => line.trim().split(' ')[0])).toEqual(['0', '25', '50', '75', '100'])
+  expect(lines.map((line) => /(\d+) %/.exec(line)?.[1])).toEqual(['0', '25', '50', '75', '100'])
+  expect(lines[2]).toMatch(/^\[={12} {12}\] .*MiB\/s/)
   expect(lines.join('')).not.toContain('\u001B')
 })
 
