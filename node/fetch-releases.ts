@@ -38,6 +38,10 @@ export async function fetchReleases(
   const since = performance.now()
   const failed = new AbortController()
   const context: CallContext = { signal: AbortSignal.any([signal, failed.signal]), emit }
+  // The rate counts from here, where looking for seeders begins: a small file comes all at once.
+  for (const { manifest } of missing) {
+    emit({ type: 'progress', label: labelOf(manifest), doneBytes: 0, totalBytes: manifest.adapter.bytes, peers: 0 })
+  }
   const work = missing.map((entry) => node.fetcher.fetch(wantedOf(entry), base, context))
   try {
     return fetchSummary(await Promise.all(work), performance.now() - since)
@@ -66,7 +70,11 @@ export function bothFetches(before: FetchSummary, after: FetchSummary): FetchSum
 }
 
 function wantedOf({ releaseId, infohash, manifest }: CatalogueEntry): WantedRelease {
-  return { releaseId, infohash, label: `${manifest.name}@${manifest.version}` }
+  return { releaseId, infohash, label: labelOf(manifest) }
+}
+
+function labelOf({ name, version }: CatalogueEntry['manifest']): string {
+  return `${name}@${version}`
 }
 
 function sizeOf({ signed }: HeldRelease): number {
