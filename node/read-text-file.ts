@@ -8,7 +8,10 @@ const MAX_TEXT_BYTES = 64 * 1024 * 1024
 /** Throws `not-found`, `bad-input`. */
 export async function readTextFile(path: string): Promise<string> {
   try {
-    const { size } = await stat(path)
+    const found = await stat(path)
+    // A device or a pipe may never end.
+    if (!found.isFile()) throw new MeshError('bad-input', `${path} is not a file.`, { path })
+    const { size } = found
     if (size > MAX_TEXT_BYTES)
       throw new MeshError('bad-input', `${path} has ${size} bytes; at most ${MAX_TEXT_BYTES} are read.`, { path })
     return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
