@@ -9,19 +9,24 @@ import { limits } from './limits.ts'
 import { openSealed, seal } from './sealed.ts'
 import { taggedId } from './signing.ts'
 
+/** How a community decides. */
+export const rulesSchema = z.strictObject({
+  /** The version of the folding rules this community computes with. */
+  protocol: z.literal(1),
+  decision: z.enum(['majority', 'supermajority', 'consensus']),
+  /** Share of the members whose ballots a decision needs, times 1,000,000. */
+  quorum: count.max(1_000_000),
+  votingPeriodMs: count.min(60_000).max(365 * 24 * 3_600_000),
+  /** Largest number of members that one member's invitations, and those of whom it invited, may bring in. */
+  inviterCap: count.max(limits.membersMax),
+})
+
+export type CommunityRules = z.infer<typeof rulesSchema>
+
 const genesisSchema = z.strictObject({
   format: z.literal(1),
   name: plainText(limits.nameMaxChars).min(1),
-  rules: z.strictObject({
-    /** The version of the folding rules this community computes with. */
-    protocol: z.literal(1),
-    decision: z.enum(['majority', 'supermajority', 'consensus']),
-    /** Share of the members whose ballots a decision needs, times 1,000,000. */
-    quorum: count.max(1_000_000),
-    votingPeriodMs: count.min(60_000).max(365 * 24 * 3_600_000),
-    /** Largest number of members that one member's invitations may bring in. */
-    inviterCap: count.max(limits.membersMax),
-  }),
+  rules: rulesSchema,
   /** Sorted by identity; at least one admin. */
   members: z
     .array(z.strictObject({ identity: publicKey, role: z.enum(['admin', 'teacher', 'user']) }))
@@ -73,6 +78,33 @@ export function openGenesis(sealed: Uint8Array): OpenedGenesis {
 }
 
 const linkPrefix = 'loramesh:community:'
+const invitationPrefix = 'loramesh:join:'
+/** Of the secret in an invitation code. */
+export const invitationSeedBytes = 16
+
+/** One line that lets one person in, once: `loramesh:join:<82 characters>`. `seed`: 16 random bytes. */
+export function invitationCode(communityId: Uint8Array, seed: Uint8Array): string {
+  const bytes = concatBytes(communityId, seed)
+  return invitationPrefix + toBase32(concatBytes(bytes, taggedId('invitation-link', bytes).slice(0, 3)))
+}
+
+/** Throws `malformed` with what a code looks like. */
+export function openInvitationCode(code: string): { readonly community: Uint8Array; readonly seed: Uint8Array } {
+  const text = code.trim()
+  const bytes = text.startsWith(invitationPrefix) ? fromBase32(text.slice(invitationPrefix.length)) : undefined
+  const named = bytes?.slice(0, 32 + invitationSeedBytes)
+  if (
+    bytes?.length !== 32 + invitationSeedBytes + 3 ||
+    named === undefined ||
+    !bytesEqual(bytes.slice(-3), taggedId('invitation-link', named).slice(0, 3))
+  ) {
+    throw new MeshError(
+      'malformed',
+      `"${text.slice(0, 100)}" is not an invitation, or was cut or mistyped. It looks like ${invitationPrefix}abc… (82 letters and digits) and is printed by "community invite".`,
+    )
+  }
+  return { community: named.slice(0, 32), seed: named.slice(32) }
+}
 
 /** One line that names a community: `loramesh:community:<56 characters>`. */
 export function communityLink(id: Uint8Array): string {

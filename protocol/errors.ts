@@ -74,6 +74,7 @@ export const errorCodes = {
   // Resolving
   'nothing-found': { blame: 'caller', retry: true },
   unsatisfiable: { blame: 'caller', retry: false },
+  'too-hard': { blame: 'publisher', retry: false },
 } as const satisfies Record<string, CodeFacts>
 
 export type MeshErrorCode = keyof typeof errorCodes

@@ -54,6 +54,11 @@ export function issueDeviceCertificate(root: KeyPair, device: Uint8Array, create
   })
 }
 
+/** The bytes of a certificate from its parts, whose signature is still to be checked. */
+export function issuedCertificate(parts: Omit<DeviceCertificate, 'format'>): Uint8Array {
+  return encodeObject({ format: 1, ...parts })
+}
+
 /** Throws `bad-certificate` (or a decoding error) unless the root key signed it. */
 export function verifyDeviceCertificate(bytes: Uint8Array): DeviceCertificate {
   const certificate = decodeAs(

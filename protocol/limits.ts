@@ -12,7 +12,8 @@ export const limits = Object.freeze({
   genesisMaxBytes: 64 * KiB,
   sealedMaxBytes: 65 * KiB,
   envelopeMaxBytes: 512,
-  recordBodyMaxBytes: 66 * KiB,
+  // Two of them, as proof of a fork, fit a frame.
+  recordBodyMaxBytes: 116 * KiB,
   lockfileMaxBytes: 256 * KiB,
   // Text
   nameMaxChars: 64,
@@ -32,7 +33,8 @@ export const limits = Object.freeze({
   evaluatedOnMax: 8,
   parentsMax: 32,
   targetsMax: 32,
-  membersMax: 1_024,
+  // So many that a decision with everybody's ballot, and everybody's signature under it, fits a frame.
+  membersMax: 256,
   probeSequences: 8,
   probeTokensMax: 256,
   // Model files
@@ -55,6 +57,14 @@ export const limits = Object.freeze({
   followerLogMaxRecords: 16,
   followerLogMaxBytes: 32 * KiB,
   followersPerCommunityMax: 256,
+  // Governance
+  suiteMaxBytes: 112 * KiB,
+  decisionMaxBytes: 112 * KiB,
+  communityCertificateMaxBytes: 240 * KiB,
+  certificatesMax: 1_000_000,
+  certificatesPerMessageMax: 64,
+  receiptsPerDecisionMax: 64,
+  roundMax: 1_000_000,
 })
 
 /** The end of the year 9999: later dates are nonsense and refused. */

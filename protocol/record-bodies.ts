@@ -6,6 +6,7 @@ import { isMeshError, MeshError } from './errors.ts'
 import { bareName, count, decodeAs, encodeObject, fixedBytes, hash, infohash, plainText, someBytes } from './fields.ts'
 import { verifyDeviceCertificate } from './identity.ts'
 import { limits } from './limits.ts'
+import { governanceBodySchemas } from './governance-bodies.ts'
 import { openManifest } from './manifest.ts'
 import type { SignedManifest } from './manifest.ts'
 import type { VerifiedRecord } from './record.ts'
@@ -33,6 +34,7 @@ const bodySchemas = {
     base: z.strictObject({ id: hash, label: plainText(limits.labelMaxChars) }),
     nonce: fixedBytes(16),
   }),
+  ...governanceBodySchemas,
 } as const
 
 export type RecordType = keyof typeof bodySchemas

@@ -12,6 +12,7 @@ import {
   identityToText,
   isMeshError,
   issueDeviceCertificate,
+  limits,
   noPrevious,
   openGenesis,
   openManifest,
@@ -188,7 +189,14 @@ describe('a record', () => {
   })
 
   it('with a body over the limit is refused', () => {
-    const draft = { scope: 'public', index: 1, previous: aHash(1), type: 'x/1', time: 0, body: new Uint8Array(70_000) }
+    const draft = {
+      scope: 'public',
+      index: 1,
+      previous: aHash(1),
+      type: 'x/1',
+      time: 0,
+      body: new Uint8Array(limits.recordBodyMaxBytes + 1),
+    }
     expect(codeOf(() => createRecord(draft, alice))).toBe('too-large')
   })
 

@@ -33,6 +33,11 @@ export type Purpose =
   | 'topic-capability'
   | 'pointer-salt'
   | 'state'
+  | 'invitation'
+  | 'invitation-link'
+  | 'invitation-key'
+  | 'decision'
+  | 'subject'
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest())

@@ -46,6 +46,15 @@ const messageSchema = z.discriminatedUnion('type', [
     from: count,
     records: z.array(record).max(limits.recordsPerMessageMax),
   }),
+  /** How many certificates of a community the sender holds, and the id of the last, or the community's. */
+  z.strictObject({ type: z.literal('chain/1'), topic, length: count.max(limits.certificatesMax), head: hash }),
+  z.strictObject({ type: z.literal('want-certificates/1'), topic, from: count.max(limits.certificatesMax) }),
+  z.strictObject({
+    type: z.literal('certificates/1'),
+    topic,
+    from: count.max(limits.certificatesMax),
+    certificates: z.array(someBytes(limits.communityCertificateMaxBytes)).max(limits.certificatesPerMessageMax),
+  }),
   /** Asks which of these release torrents the other side serves; the answer names those it does. */
   z.strictObject({
     type: z.literal('want-seeds/1'),

@@ -3,6 +3,7 @@ import { communityTopic, openGenesis, toHex } from '../protocol/index.ts'
 import type { CommunityRole, OpenedGenesis } from '../protocol/index.ts'
 import { blob, integer } from './database.ts'
 import type { Database } from './database.ts'
+import { CommunityChain } from './governance/community-chain.ts'
 
 export interface Community {
   /** 32 bytes. */
@@ -13,13 +14,24 @@ export interface Community {
   readonly topic: Uint8Array
   /** Absent until a peer has handed it over. */
   readonly genesis: OpenedGenesis | undefined
+  /** What was decided since; absent as long as the genesis is. */
+  readonly chain: CommunityChain | undefined
+}
+
+/** A community whose genesis has arrived. */
+export interface KnownCommunity extends Community {
+  readonly genesis: OpenedGenesis
+  readonly chain: CommunityChain
+}
+
+export function isKnown(community: Community | undefined): community is KnownCommunity {
+  return community?.chain !== undefined
 }
 
 export class Communities {
   readonly #database: Database
   readonly #byScope = new Map<string, Community>()
   readonly #scopeByTopic = new Map<string, string>()
-  readonly #roles = new Map<string, Map<string, CommunityRole>>()
 
   constructor(database: Database) {
     this.#database = database
@@ -44,7 +56,7 @@ export class Communities {
   }
 
   roleOf(community: Community, identity: Uint8Array): CommunityRole | undefined {
-    return this.#roles.get(community.scope)?.get(toHex(identity))
+    return community.chain?.state.members.get(toHex(identity))?.role
   }
 
   /** Following twice is fine. */
@@ -60,6 +72,13 @@ export class Communities {
     return this.#remember(id, genesis)
   }
 
+  /** No more; its genesis and what was decided stay on the disk. */
+  unfollow(community: Community): void {
+    this.#database.run('UPDATE communities SET followed = 0 WHERE id = ?', community.id)
+    this.#byScope.delete(community.scope)
+    this.#scopeByTopic.delete(toHex(community.topic))
+  }
+
   /** Keeps a genesis whose id was compared with the followed community's. */
   learnGenesis(genesis: OpenedGenesis): Community {
     this.#database.run(
@@ -71,13 +90,10 @@ export class Communities {
   }
 
   #remember(id: Uint8Array, genesis: OpenedGenesis | undefined): Community {
-    const community = { id, scope: toHex(id), topic: communityTopic(id), genesis }
+    const chain = genesis && new CommunityChain(this.#database, genesis)
+    const community = { id, scope: toHex(id), topic: communityTopic(id), genesis, chain }
     this.#byScope.set(community.scope, community)
     this.#scopeByTopic.set(toHex(community.topic), community.scope)
-    this.#roles.set(
-      community.scope,
-      new Map(genesis?.genesis.members.map(({ identity, role }) => [toHex(identity), role])),
-    )
     return community
   }
 }

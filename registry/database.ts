@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { SQLInputValue, StatementSync } from 'node:sqlite'
 import { MeshError } from '../protocol/index.ts'
 
-const schemaVersion = 1
+const schemaVersion = 2
 
 const schema = `
   CREATE TABLE logs (
@@ -71,6 +71,22 @@ const schema = `
     release BLOB NOT NULL,
     PRIMARY KEY (publisher, name, version, base)
   ) STRICT;
+`
+
+/** Since version 2. */
+const governanceTables = `
+  CREATE TABLE certificates (
+    community BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (community, position)
+  ) STRICT;
+  -- Communities in which this node settles proposals by itself while it is an admin.
+  CREATE TABLE settled_here (community BLOB PRIMARY KEY) STRICT;
+  -- When this node first held a proposal: nobody is outvoted by one that was dated back. And, as soon as its clock passed the deadline,
+  -- the ids of the ballots and receipts it held by then, 32 bytes each.
+  CREATE TABLE proposals_held (proposal BLOB PRIMARY KEY, time INTEGER NOT NULL, in_time BLOB) STRICT;
 `
 
 /** Facts about the file itself. */
@@ -153,9 +169,12 @@ export class Database implements Disposable {
     }
     if (version === 0) {
       const here = options.identityMayBeOlder === true ? 0 : 1
-      this.#sqlite.exec(`BEGIN IMMEDIATE; ${schema}; ${factsTable}
+      this.#sqlite.exec(`BEGIN IMMEDIATE; ${schema}; ${governanceTables}; ${factsTable}
         INSERT INTO facts VALUES ('${ownLogsBeginHere}', ${here});
         PRAGMA user_version = ${schemaVersion}; COMMIT`)
+    }
+    if (version === 1) {
+      this.#sqlite.exec(`BEGIN IMMEDIATE; ${governanceTables}; PRAGMA user_version = ${schemaVersion}; COMMIT`)
     }
     if (options.maxBytes !== undefined) {
       const pageSize = Number(this.#sqlite.prepare('PRAGMA page_size').get()?.['page_size'])

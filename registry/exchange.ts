@@ -3,7 +3,8 @@
 // times not let in for an hour.
 import { isMeshError, limits, MeshError, openGenesis, toHex, bytesEqual, wireVersions } from '../protocol/index.ts'
 import type { OpenedGenesis, SignedRecord, WireMessage, WireMessageOf } from '../protocol/index.ts'
-import type { Communities } from './communities.ts'
+import { ChainSync } from './chain-sync.ts'
+import type { Communities, KnownCommunity } from './communities.ts'
 import { ExchangePeer } from './exchange-peer.ts'
 import type { LogKey } from './log-key.ts'
 import { LogSync } from './log-sync.ts'
@@ -46,6 +47,8 @@ export interface ExchangeOptions {
   readonly onStored: LogSyncHooks['onStored']
   readonly onInSync: LogSyncHooks['onInSync']
   readonly onGenesis: (genesis: OpenedGenesis) => void
+  /** Certificates of a community were stored. */
+  readonly onDecided: (community: KnownCommunity) => void
   readonly onPeersChanged: () => void
   /** A peer broke the protocol. */
   readonly onBroken: (peer: string, error: MeshError) => void
@@ -56,6 +59,7 @@ export interface ExchangeOptions {
 export class Exchange implements AsyncDisposable {
   readonly #options: ExchangeOptions
   readonly #sync: LogSync
+  readonly #chains: ChainSync
   readonly #seeds: SeedQuestions
   readonly #peers = new Set<ExchangePeer>()
   readonly #running = new Set<Promise<void>>()
@@ -70,6 +74,11 @@ export class Exchange implements AsyncDisposable {
       onStored: options.onStored,
       onInSync: options.onInSync,
       onBroken: (peer, error) => this.#break(peer, error),
+    })
+    this.#chains = new ChainSync({
+      communities: options.communities,
+      now: () => options.clock.now(),
+      onDecided: options.onDecided,
     })
     this.#seeds = new SeedQuestions(options.clock, () => [...this.#peers].filter(({ ready }) => ready))
     this.#stopListening = options.network.onPeer((channel) => this.#meet(channel))
@@ -109,6 +118,26 @@ export class Exchange implements AsyncDisposable {
     }
   }
 
+  /** Tells peers that a community's chain grew. */
+  announceChain(topic: Uint8Array): void {
+    const name = toHex(topic)
+    for (const peer of this.#peers) if (peer.sharedTopics.has(name)) this.#chains.tell(peer, name)
+  }
+
+  /** Meets nobody on a topic any more. */
+  async leave(topic: Uint8Array): Promise<void> {
+    const joined = this.#joined.get(toHex(topic))
+    if (joined === undefined) return
+    this.#joined.delete(toHex(topic))
+    for (const peer of this.#peers) {
+      peer.sharedTopics.delete(toHex(topic))
+      this.#sync.unshared(peer, toHex(topic))
+      this.#sendTopics(peer)
+    }
+    const membership = await joined.membership
+    await membership[Symbol.asyncDispose]()
+  }
+
   /** After a community's genesis became known, or the user asked for a capability: what was no use before may be wanted now. */
   reconsider(topic: Uint8Array): void {
     const name = toHex(topic)
@@ -116,6 +145,7 @@ export class Exchange implements AsyncDisposable {
       if (!peer.sharedTopics.has(name)) continue
       if (peer.awaitedGeneses.has(name) && this.#sendGenesis(peer, name)) peer.awaitedGeneses.delete(name)
       this.#sendAllHeads(peer, name)
+      this.#chains.tell(peer, name)
     }
     this.#sync.reconsider(name)
   }
@@ -227,6 +257,11 @@ export class Exchange implements AsyncDisposable {
       case 'records/1':
         this.#sync.received(peer, message)
         return
+      case 'chain/1':
+      case 'want-certificates/1':
+      case 'certificates/1':
+        this.#chains.handle(peer, topic, message)
+        return
       case 'want-records/1':
         peer.send(() => this.#recordsMessage(topic, message))
         return
@@ -266,6 +301,7 @@ export class Exchange implements AsyncDisposable {
         throw new MeshError('quota-exceeded', 'This peer changes its topics too often.')
       this.#wantGenesis(peer, name)
       this.#sendAllHeads(peer, name)
+      this.#chains.tell(peer, name)
     }
     this.#options.onPeersChanged()
   }

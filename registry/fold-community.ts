@@ -2,9 +2,11 @@
 // computes the same state, whatever the order in which they came.
 import semver from 'semver'
 import { bytesEqual, compareBytes, encodeObject, taggedId, toHex } from '../protocol/index.ts'
-import type { CommunityRole, OpenedGenesis, SignedManifest } from '../protocol/index.ts'
+import type { OpenedGenesis, SignedManifest } from '../protocol/index.ts'
+import { channelKey, startOfChain } from './governance/chain-state.ts'
+import type { ChainState, Member } from './governance/chain-state.ts'
 import { compareLogs } from './record-effects.ts'
-import type { JobEffect, LogView } from './record-effects.ts'
+import type { JobEffect, LogView, Statement } from './record-effects.ts'
 
 export interface FoldedRelease {
   readonly release: SignedManifest
@@ -34,6 +36,17 @@ export interface FoldedJob {
   readonly job: JobEffect
 }
 
+/** What an author said to govern the community, and where. */
+export interface Said<S extends Statement = Statement> {
+  /** Record id. */
+  readonly id: Uint8Array
+  readonly author: Uint8Array
+  readonly device: Uint8Array
+  readonly index: number
+  readonly time: number
+  readonly statement: S
+}
+
 /** Where an author signed two different records at one position. */
 export interface FoldedFork {
   readonly scope: string
@@ -47,49 +60,58 @@ export interface AuthorPart {
   readonly releases: readonly FoldedRelease[]
   readonly conflicts: readonly NameConflict[]
   readonly jobs: readonly FoldedJob[]
+  /** In the order of the author's log. */
+  readonly statements: readonly Said[]
   readonly forks: readonly FoldedFork[]
   /** Names the part: two nodes with the same records of this author compute the same 32 bytes. */
   readonly hash: Uint8Array
 }
 
-export interface FoldedMember {
-  readonly identity: Uint8Array
-  readonly role: CommunityRole
-}
-
 export interface CommunityState {
   readonly id: Uint8Array
   readonly name: string
+  /** What was decided: members, rules, channels, suites. */
+  readonly chain: ChainState
   /** Sorted by identity. */
-  readonly members: readonly FoldedMember[]
+  readonly members: readonly Member[]
   /** Those of members, in the order of the members. */
   readonly parts: readonly AuthorPart[]
   /** 32 bytes. */
   readonly stateHash: Uint8Array
 }
 
-/** `logs` may hold those of others and of other scopes; they have no effect. */
-export function foldCommunity(genesis: OpenedGenesis, logs: readonly LogView[]): CommunityState {
+/** `logs` may hold those of others and of other scopes; they have no effect. `chain`: what the certificates add up to. */
+export function foldCommunity(
+  genesis: OpenedGenesis,
+  logs: readonly LogView[],
+  chain: ChainState = startOfChain(genesis),
+): CommunityState {
   const scope = toHex(genesis.id)
   const byAuthor = Map.groupBy(
     logs.filter((log) => log.key.scope === 'public' || log.key.scope === scope),
     (log) => toHex(log.key.author),
   )
-  return joinParts(genesis, (author) => foldAuthor(author, byAuthor.get(toHex(author)) ?? []))
+  return joinParts(genesis, chain, (author) => foldAuthor(author, byAuthor.get(toHex(author)) ?? []))
 }
 
 /** The state from the parts of the members; lets a caller keep the parts that did not change. */
-export function joinParts(genesis: OpenedGenesis, partOf: (author: Uint8Array) => AuthorPart): CommunityState {
-  const members = genesis.genesis.members
+export function joinParts(
+  genesis: OpenedGenesis,
+  chain: ChainState,
+  partOf: (author: Uint8Array) => AuthorPart,
+): CommunityState {
+  const members = [...chain.members.values()].toSorted((a, b) => compareBytes(a.identity, b.identity))
   const parts = members.map(({ identity }) => partOf(identity))
   const stateHash = taggedId(
     'state',
     encodeObject({
       community: genesis.id,
+      // Everything decided follows from the chain, and the chain from its last id.
+      decided: chain.head,
       members: members.map(({ identity, role }, i) => [identity, role, parts[i]!.hash]),
     }),
   )
-  return { id: genesis.id, name: genesis.genesis.name, members, parts, stateHash }
+  return { id: genesis.id, name: genesis.genesis.name, chain, members, parts, stateHash }
 }
 
 /** Folds the logs of one author. A publisher speaks for itself only: its releases, its withdrawals of them, its jobs. */
@@ -100,13 +122,17 @@ export function foldAuthor(author: Uint8Array, logs: readonly LogView[]): Author
   const owners = new Map<string, Uint8Array>()
   const conflicts = new Map<string, NameConflict>()
   const jobs: FoldedJob[] = []
+  const statements: Said[] = []
   for (const log of sorted) {
+    const { device } = log.key
     for (const { id, index, time, effect } of log.entries) {
       if (effect.kind === 'withdrawal') {
         const release = toHex(effect.release)
         if (!withdrawn.has(release)) withdrawn.set(release, effect.reason)
       } else if (effect.kind === 'job') jobs.push({ id, author, time, job: effect.job })
-      else if (effect.kind === 'release') {
+      else if (effect.kind === 'statement') {
+        statements.push({ id, author, device, index, time, statement: effect.statement })
+      } else if (effect.kind === 'release') {
         const { manifest, releaseId } = effect.release
         const nameKey = releaseNameKey(manifest.name, manifest.version, manifest.base.id)
         const owner = owners.get(nameKey)
@@ -126,7 +152,7 @@ export function foldAuthor(author: Uint8Array, logs: readonly LogView[]): Author
       }
     }
   }
-  return finishPart(author, sorted, { releases, withdrawn, conflicts, jobs })
+  return finishPart(author, sorted, { releases, withdrawn, conflicts, jobs, statements })
 }
 
 /** One text per (name, version, base id) of a publisher. Names and versions hold no spaces. */
@@ -142,6 +168,7 @@ function finishPart(
     readonly withdrawn: ReadonlyMap<string, string>
     readonly conflicts: ReadonlyMap<string, NameConflict>
     readonly jobs: readonly FoldedJob[]
+    readonly statements: readonly Said[]
   },
 ): AuthorPart {
   const releases = [...found.releases]
@@ -164,27 +191,40 @@ function finishPart(
       ]),
       conflicts: conflicts.map(({ refused }) => refused),
       jobs: jobs.map(({ id }) => id),
+      statements: digestOfIds(found.statements),
       forks: forks.map(({ scope, device, index }) => [scope, device, index]),
     }),
   )
-  return { author, releases, conflicts, jobs, forks, hash }
+  return { author, releases, conflicts, jobs, statements: found.statements, forks, hash }
+}
+
+/** One digest, because a member may have said more than an encoded object can list. The order is that of the author's logs. */
+function digestOfIds(statements: readonly Said[]): Uint8Array {
+  const ids = new Uint8Array(32 * statements.length)
+  for (const [i, { id }] of statements.entries()) ids.set(id, 32 * i)
+  return taggedId('state', ids)
 }
 
 /**
- * What a bare name means in the smallest community: the highest release of its members for this base by semver, pre-releases and
- * withdrawn ones left out; of equals the one with the smallest release id.
+ * What a bare name means here: the release that the community's channel holds, where it has one. Otherwise the highest release of its
+ * members for this base by semver, pre-releases and withdrawn ones left out; of equals the one with the smallest release id.
  */
 export function resolveBareName(state: CommunityState, name: string, baseId: Uint8Array): FoldedRelease | undefined {
-  const candidates = state.parts
+  const offered = state.parts
     .flatMap((part) => part.releases)
-    .filter(
-      ({ release: { manifest }, withdrawn }) =>
-        manifest.name === name &&
-        bytesEqual(manifest.base.id, baseId) &&
-        withdrawn === undefined &&
-        semver.prerelease(manifest.version) === null,
-    )
-  return candidates.toSorted(
+    .filter(({ release: { manifest } }) => manifest.name === name && bytesEqual(manifest.base.id, baseId))
+  const channel = state.chain.channels.get(channelKey(name, baseId))
+  // What was decided and isn't known here yet must not be answered with something else.
+  if (channel !== undefined) return offered.find(({ release }) => bytesEqual(release.releaseId, channel.release))
+  return highest(offered.filter(({ release, withdrawn }) => withdrawn === undefined && isOffered(state, release)))
+}
+
+function isOffered({ chain }: CommunityState, { manifest, releaseId }: SignedManifest): boolean {
+  return semver.prerelease(manifest.version) === null && !chain.withdrawn.has(toHex(releaseId))
+}
+
+function highest(releases: readonly FoldedRelease[]): FoldedRelease | undefined {
+  return releases.toSorted(
     (a, b) =>
       semver.compare(b.release.manifest.version, a.release.manifest.version) ||
       compareBytes(a.release.releaseId, b.release.releaseId),

@@ -1,9 +1,10 @@
 // The meaning of every record on disk, kept in memory and brought up to date record by record; each author's part of each community's
 // fold is computed once and again only when one of that author's logs changes.
-import { isMeshError, MeshError, toHex, verifyRecord } from '../protocol/index.ts'
-import type { OpenedGenesis, SignedRecord, VerifiedRecord } from '../protocol/index.ts'
+import { fromHex, isMeshError, MeshError, toHex, verifyRecord } from '../protocol/index.ts'
+import type { SignedRecord, VerifiedRecord } from '../protocol/index.ts'
+import type { KnownCommunity } from './communities.ts'
 import { foldAuthor, joinParts } from './fold-community.ts'
-import type { AuthorPart, CommunityState } from './fold-community.ts'
+import type { AuthorPart, CommunityState, Said } from './fold-community.ts'
 import { logKeyOf, logKeyText } from './log-key.ts'
 import type { LogKey } from './log-key.ts'
 import type { LogStore } from './log-store.ts'
@@ -83,9 +84,19 @@ export class KnownLogs {
     return part
   }
 
-  state(genesis: OpenedGenesis): CommunityState {
-    const scope = toHex(genesis.id)
-    return joinParts(genesis, (author) => this.part(author, scope))
+  state({ genesis, chain, scope }: KnownCommunity): CommunityState {
+    return joinParts(genesis, chain.state, (author) => this.part(author, scope))
+  }
+
+  /** What anybody said on the government of a community: members, and those who want to join. */
+  *statements(scope: string): Iterable<Said> {
+    for (const [author, logs] of this.#byAuthor) {
+      for (const { key } of logs.values()) {
+        if (key.scope !== scope) continue
+        yield* this.part(fromHex(author), scope).statements
+        break
+      }
+    }
   }
 
   #log(key: LogKey): KnownLog {

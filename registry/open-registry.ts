@@ -7,18 +7,20 @@ import {
   defaultRules,
   isMeshError,
   MeshError,
+  openInvitationCode,
   toHex,
 } from '../protocol/index.ts'
 import type { OpenedGenesis, Scope, SignedManifest, VerifiedRecord } from '../protocol/index.ts'
 import { Catalogue } from './catalogue.ts'
 import type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
-import { Communities } from './communities.ts'
-import type { Community } from './communities.ts'
+import { Communities, isKnown } from './communities.ts'
+import type { Community, KnownCommunity } from './communities.ts'
 import { Database } from './database.ts'
 import { Exchange } from './exchange.ts'
 import type { PeerView } from './exchange.ts'
 import { resolveBareName } from './fold-community.ts'
 import type { CommunityState, FoldedRelease } from './fold-community.ts'
+import { Governance } from './governance/governance.ts'
 import { wantedJobs } from './jobs.ts'
 import type { JobDraft, JobPreview, WantedJob } from './jobs.ts'
 import { KnownLogs } from './known-logs.ts'
@@ -40,6 +42,8 @@ import { capabilityInterest, StoragePolicy } from './storage-policy.ts'
 
 /** Own releases leave this many topics to communities and to what the user looks for. */
 const topicsKeptFree = 16
+/** Delegates that are there answer within this; those that are not hold the others up for longer and longer. */
+const defaultPaceMs = 3_000
 const firstRetryMs = 5_000
 const lastRetryMs = 300_000
 
@@ -55,6 +59,8 @@ export class Registry implements AsyncDisposable {
   readonly #own: OwnLogs
   readonly #catalogue: Catalogue
   readonly #statements: OwnStatements
+  /** Members, channels, proposals, votes. */
+  readonly governance: Governance
   readonly #exchange: Exchange | undefined
   #closed = false
   readonly #listeners = new Set<(event: RegistryEvent) => void>()
@@ -86,12 +92,27 @@ export class Registry implements AsyncDisposable {
       communities: this.#communities,
       catalogue: this.#catalogue,
     })
+    this.governance = new Governance({
+      identity: author.identity,
+      clock,
+      random: options.random,
+      database: this.#database,
+      store: this.#store,
+      logs: this.#logs,
+      communities: this.#communities,
+      own: this.#own,
+      paceMs: options.paceMs ?? defaultPaceMs,
+      onDecided: (community) => this.#decided(community),
+      onMisbehaved: (community, delegate) => this.#emit({ kind: 'delegate-misbehaved', community, delegate }),
+      onFailure: (error) => this.#emit({ kind: 'failed', error }),
+    })
     this.#exchange = options.network && this.#openExchange(options.network)
   }
 
   /** Meets peers for everything followed and offered so far. Resolves once this node can be found; works without anybody there. */
   async start(signal?: AbortSignal): Promise<void> {
     this.#own.confirmIfOffline()
+    this.governance.start()
     const joining = this.#communities.all().map(({ topic }) => this.#meetOn(topic, signal))
     await Promise.all([...joining, ...this.#offerOwnReleases(signal)])
   }
@@ -117,8 +138,31 @@ export class Registry implements AsyncDisposable {
       author,
     )
     const community = this.#learnGenesis(genesis)
+    // Whoever founds a community is there to settle its proposals; other admins say so themselves.
+    this.governance.allowSettling(community.id, true)
     void this.#meetOn(community.topic)
     return this.#view(community)
+  }
+
+  /** Follows it no more: its records are not asked for or passed on from here. What was said stays said. */
+  async unfollowCommunity(communityId: Uint8Array): Promise<void> {
+    const community = this.#communities.byScope(toHex(communityId))
+    if (community === undefined) return
+    this.#communities.unfollow(community)
+    this.#catalogue.refreshAll()
+    await this.#exchange?.leave(community.topic)
+    this.#emit({ kind: 'community', id: community.id })
+  }
+
+  /**
+   * Follows the community of an invitation and asks to be let in. Until its genesis and the certificate that admits this node arrive it
+   * is a follower. Throws `malformed` for what is no invitation.
+   */
+  joinCommunity(code: string): CommunityView {
+    const { community } = openInvitationCode(code)
+    const view = this.followCommunity(communityLink(community))
+    this.#told(this.governance.join(code).said)
+    return view
   }
 
   /** Follows the community a link names. Needs nobody online: until its genesis arrives the view says so. */
@@ -136,14 +180,14 @@ export class Registry implements AsyncDisposable {
 
   /** What the community's records add up to. Throws `not-found` while it isn't followed or its genesis hasn't arrived. */
   state(communityId: Uint8Array): CommunityState {
-    const genesis = this.#communities.byScope(toHex(communityId))?.genesis
-    if (genesis === undefined) {
+    const community = this.#communities.byScope(toHex(communityId))
+    if (!isKnown(community)) {
       throw new MeshError(
         'not-found',
         'This community is not known yet: follow it, and wait for a peer that has its genesis.',
       )
     }
-    return this.#logs.state(genesis)
+    return this.#logs.state(community)
   }
 
   resolveBareName(communityId: Uint8Array, name: string, baseId: Uint8Array): FoldedRelease | undefined {
@@ -275,6 +319,7 @@ export class Registry implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
+    this.governance[Symbol.dispose]()
     await this.#exchange?.[Symbol.asyncDispose]()
     this.#database[Symbol.dispose]()
   }
@@ -291,6 +336,7 @@ export class Registry implements AsyncDisposable {
       isOwn: (key) => this.#own.isOwn(key),
       onStored: (key, outcomes) => this.#stored(key, outcomes),
       onInSync: (key) => this.#inSync(key),
+      onDecided: (community) => this.#decided(community),
       onGenesis: (genesis) => this.#exchange?.reconsider(this.#learnGenesis(genesis).topic),
       onPeersChanged: () => this.#emit({ kind: 'peers' }),
       onBroken: (peer, error) => this.#emit({ kind: 'peer-broke-rules', peer, error }),
@@ -303,14 +349,15 @@ export class Registry implements AsyncDisposable {
     return result
   }
 
-  #view({ id, genesis }: Community): CommunityView {
+  #view(community: Community): CommunityView {
+    const { id } = community
     const link = communityLink(id)
-    if (genesis === undefined) {
+    if (!isKnown(community)) {
       const message =
         'Waiting for a peer that has this community: its name and members are not known yet. It will appear as soon as one is online.'
       return { id, link, state: 'waiting-for-genesis', message }
     }
-    const { name, members, stateHash } = this.#logs.state(genesis)
+    const { name, members, stateHash } = this.#logs.state(community)
     const role = members.find(({ identity }) => bytesEqual(identity, this.#options.author.identity))?.role
     return { id, link, state: 'following', name, members, role, stateHash }
   }
@@ -367,7 +414,21 @@ export class Registry implements AsyncDisposable {
     if (count === 0 && !forked) return
     this.#catalogue.refreshAuthor(key.author)
     this.#exchange?.announce(key)
+    if (key.scope !== 'public') this.governance.lookAt(key.scope)
     this.#emit({ kind: 'records', key, count })
+  }
+
+  /** A certificate came or was made here: who is a member may have changed, and with it whose records are kept. */
+  #decided(community: KnownCommunity): void {
+    const { head, membership } = community.chain.state
+    this.#exchange?.announceChain(community.topic)
+    if (bytesEqual(head, membership)) {
+      this.#policy.liftLimits()
+      this.#catalogue.refreshAll()
+      this.#exchange?.reconsider(community.topic)
+    }
+    this.governance.lookAt(community.scope)
+    this.#emit({ kind: 'decided', community: community.id })
   }
 
   #forked(key: LogKey, index: number): void {
@@ -398,6 +459,7 @@ export class Registry implements AsyncDisposable {
     const community = this.#communities.learnGenesis(genesis)
     this.#policy.liftLimits()
     this.#catalogue.refreshAll()
+    this.governance.lookAt(community.scope)
     this.#emit({ kind: 'community', id: community.id })
     return community
   }

@@ -7,9 +7,11 @@ import {
   noPrevious,
   readBody,
   readRelease,
+  sha256,
+  taggedId,
   toHex,
 } from '../protocol/index.ts'
-import type { SignedManifest, VerifiedRecord } from '../protocol/index.ts'
+import type { ReadBody, RecordBody, RecordType, SignedManifest, VerifiedRecord } from '../protocol/index.ts'
 import { logKeyOf, logKeyText } from './log-key.ts'
 import type { LogKey } from './log-key.ts'
 
@@ -17,7 +19,24 @@ export type RecordEffect =
   | { readonly kind: 'release'; readonly release: SignedManifest; readonly infohash: Uint8Array }
   | { readonly kind: 'withdrawal'; readonly release: Uint8Array; readonly reason: string }
   | { readonly kind: 'job'; readonly job: JobEffect }
+  | { readonly kind: 'statement'; readonly statement: Statement }
   | { readonly kind: 'none' }
+
+type StatementType = Exclude<
+  RecordType,
+  'log/1' | 'release/1' | 'withdrawal/1' | 'patch/1' | 'job/1' | 'suite/1' | 'round/1'
+>
+
+/** What a member says to govern a community. Of large bodies only what names them is kept; the store has the rest. */
+export type Statement =
+  | { readonly [T in StatementType]: { readonly type: T; readonly body: RecordBody<T> } }[StatementType]
+  /** SHA-256 of the questions. */
+  | { readonly type: 'suite/1'; readonly suite: Uint8Array; readonly bytes: number }
+  | {
+      readonly type: 'round/1'
+      /** `decision` is its id here. */
+      readonly body: Omit<RecordBody<'round/1'>, 'decision'> & { readonly decision: Uint8Array }
+    }
 
 export interface JobEffect {
   readonly capability: string
@@ -55,11 +74,30 @@ function readEffect(record: VerifiedRecord): RecordEffect {
     }
     case 'withdrawal/1':
       return { kind: 'withdrawal', release: read.body.release, reason: read.body.reason }
-    case 'job/1':
-      // A wanted job is addressed to a community; in a public log it would be addressed to nobody.
-      return record.fields.scope === 'public' ? { kind: 'none' } : { kind: 'job', job: read.body }
-    default:
+    case 'log/1':
+    case 'patch/1':
+    case 'unknown':
+    case 'invalid':
       return { kind: 'none' }
+    default:
+      // These are addressed to a community; in a public log they would be addressed to nobody.
+      if (record.fields.scope === 'public') return { kind: 'none' }
+      return read.type === 'job/1' ? { kind: 'job', job: read.body } : readStatement(read)
+  }
+}
+
+function readStatement(read: Extract<ReadBody, { readonly type: Statement['type'] }>): RecordEffect {
+  switch (read.type) {
+    case 'suite/1': {
+      const { suite } = read.body
+      return { kind: 'statement', statement: { type: read.type, suite: sha256(suite), bytes: suite.length } }
+    }
+    case 'round/1': {
+      const decision = taggedId('decision', read.body.decision)
+      return { kind: 'statement', statement: { type: read.type, body: { ...read.body, decision } } }
+    }
+    default:
+      return { kind: 'statement', statement: read }
   }
 }
 

@@ -19,6 +19,8 @@ export interface RegistryOptions {
   readonly identityMayBeOlder?: boolean
   /** Signs at once instead of asking a peer first after a restart. */
   readonly offline?: boolean
+  /** How long a delegate waits for the others in the first round of an agreement. Default 3 s; grows from round to round. */
+  readonly paceMs?: number
   /** Program and version, shown to peers. */
   readonly agent?: string
   /** Refuses to grow beyond this. */
@@ -28,6 +30,10 @@ export interface RegistryOptions {
 export type RegistryEvent =
   | { readonly kind: 'records'; readonly key: LogKey; readonly count: number }
   | { readonly kind: 'community'; readonly id: Uint8Array }
+  /** A community's chain grew: members, rules or channels may be others now. */
+  | { readonly kind: 'decided'; readonly community: Uint8Array }
+  /** A delegate (identity in hex) signed two statements for one round and step. */
+  | { readonly kind: 'delegate-misbehaved'; readonly community: Uint8Array; readonly delegate: string }
   | { readonly kind: 'peers' }
   | { readonly kind: 'pending' }
   /** An author signed two records at one position of a log. */

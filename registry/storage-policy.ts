@@ -22,7 +22,7 @@ const unlimited: Quota = { records: limits.logMaxRecords, bytes: Number.POSITIVE
 const followerQuota: Quota = {
   records: limits.followerLogMaxRecords,
   bytes: limits.followerLogMaxBytes,
-  types: new Set(['log/1', 'job/1']),
+  types: new Set(['log/1', 'job/1', 'join/1']),
 }
 const outsiderLogQuota: Quota = { records: outsiderQuota.recordsPerLog, bytes: outsiderQuota.bytesPerLog }
 

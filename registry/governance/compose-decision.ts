@@ -1,0 +1,130 @@
+// From what is due to the decision a delegate proposes, and from a decision somebody proposed to whether this node may sign it now.
+import {
+  bodyOf,
+  bytesEqual,
+  encodeDecision,
+  openEnclosed,
+  sortedByAuthor,
+  subjectId,
+  toHex,
+} from '../../protocol/index.ts'
+import type { Decision, Electorate, OpenedDecision, Subject } from '../../protocol/index.ts'
+import { applyDecision, measureProposal, proposalOf, votersInForce } from './apply-decision.ts'
+import { inForceOn, subjectOf } from './chain-state.ts'
+import type { ChainState } from './chain-state.ts'
+import { asOpenProposal, countHeard, dueRoll, isComplete, openProposals, receiptsOn, settlesFrom } from './due.ts'
+import type { Enclosing } from './enclosing.ts'
+import type { Heard, SaidOf } from './heard.ts'
+import type { HeldProposals } from './held-proposals.ts'
+
+export interface Now {
+  readonly state: ChainState
+  readonly heard: Heard
+  readonly held: HeldProposals
+  readonly enclosing: Enclosing
+  /** Milliseconds since 1970, by this node's clock. */
+  readonly nowMs: number
+}
+
+/** What this node would propose to decide; undefined while nothing is due. People at the door come first: they have no time to wait for. */
+export function composeDecision(now: Now, electorate: Electorate): OpenedDecision | undefined {
+  const roll = electorate === 'admins' ? dueRoll(now.state, now.heard) : undefined
+  if (roll !== undefined) {
+    const { enclosing } = now
+    return composed(
+      now.state,
+      electorate,
+      { kind: 'membership' },
+      {
+        kind: 'roll',
+        joins: roll.joins.map(({ invite, join }) => ({
+          invite: enclosing.enclosed(invite),
+          join: enclosing.enclosed(join),
+        })),
+        leaves: roll.leaves.map((leave) => enclosing.enclosed(leave)),
+      },
+    )
+  }
+  for (const said of openProposals(now.state, now.heard)) {
+    const decision = composeCount(now, electorate, said)
+    if (decision !== undefined) return decision
+  }
+  return undefined
+}
+
+function composeCount(now: Now, electorate: Electorate, said: SaidOf<'proposal/1'>): OpenedDecision | undefined {
+  const { state, heard, held, enclosing, nowMs } = now
+  const proposal = asOpenProposal(said)
+  const from = settlesFrom(state, proposal, held.since(said.id, nowMs), electorate)
+  if (from === undefined) return undefined
+  let counted = countHeard(state, heard, proposal)
+  if (nowMs >= from) {
+    const inTime = held.inTime(said.id, () => idsHeld(state, heard, said))
+    counted = countHeard(state, heard, proposal, (id) => inTime.has(toHex(id)))
+  } else if (
+    electorate === 'members' ||
+    !isComplete(state, proposal, { ...counted, ballots: counted.ballots.length })
+  ) {
+    return undefined
+  }
+  return composed(state, electorate, subjectOf(proposal.action), {
+    kind: 'proposal',
+    proposal: enclosing.enclosed(said),
+    ballots: sortedByAuthor(counted.ballots.map((ballot) => enclosing.enclosed(ballot))),
+    receipts: sortedByAuthor(counted.receipts.map((receipt) => enclosing.enclosed(receipt))),
+    outcome: counted.outcome,
+  })
+}
+
+function idsHeld(state: ChainState, heard: Heard, said: SaidOf<'proposal/1'>): Uint8Array[] {
+  const ballots = heard.ballots.get(toHex(said.id)) ?? []
+  return [...ballots, ...receiptsOn(state, heard, asOpenProposal(said))].map(({ id }) => id)
+}
+
+function composed(
+  state: ChainState,
+  electorate: Electorate,
+  subject: Subject,
+  settled: Decision['settled'],
+): OpenedDecision {
+  return encodeDecision({
+    format: 1,
+    community: state.community,
+    previous: state.head,
+    position: state.length,
+    subject: subjectId(subject),
+    replaces: inForceOn(state, subject),
+    membership: state.membership,
+    electorate,
+    settled,
+  })
+}
+
+/** Whether this node may sign a decision now: it follows from what is in it, and by this node's clock its time has come. */
+export function maySign(now: Now, electorate: Electorate, opened: OpenedDecision): boolean {
+  const { decision } = opened
+  if (decision.electorate !== electorate || !bytesEqual(decision.previous, now.state.head)) return false
+  if (applyDecision(now.state, opened).kind === 'refused') return false
+  return decision.settled.kind === 'roll' ? electorate === 'admins' : isTime(now, electorate, decision.settled)
+}
+
+function isTime(
+  { state, held, nowMs }: Now,
+  electorate: Electorate,
+  settled: Extract<Decision['settled'], { readonly kind: 'proposal' }>,
+): boolean {
+  const proposal = proposalOf(openEnclosed(settled.proposal, state.community))
+  const from = settlesFrom(state, proposal, held.since(proposal.id, nowMs), electorate)
+  if (from === undefined) return false
+  if (nowMs >= from) return true
+  if (electorate === 'members') return false
+  const receipts = settled.receipts.map((one) => {
+    const { value, againstValue, standardError } = bodyOf(openEnclosed(one, state.community), 'evaluation/1')
+    return { difference: value - againstValue, standardError }
+  })
+  return isComplete(state, proposal, {
+    ballots: settled.ballots.length,
+    voters: votersInForce(state, proposal.membership).size,
+    measurement: measureProposal(state, proposal.action, receipts),
+  })
+}
