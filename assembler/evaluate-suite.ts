@@ -109,6 +109,11 @@ async function tokensOf(
   return { question, whole, answerTokens: whole.length - differ }
 }
 
+/** Which of the questions were answered rightly, item by item. */
+export function rightAnswers(items: readonly SuiteItem[], { written }: Pick<SuiteResult, 'written'>): boolean[] {
+  return items.map(({ answer }, i) => isAnswer(written[i] ?? '', answer))
+}
+
 /** "copper" is answered by "copper", "copper." and "copper, I think", not by "coppersmith" or, for "1", by "1.5". */
 function isAnswer(text: string, answer: string): boolean {
   const [given, expected] = [text.trimStart(), answer.trim()]

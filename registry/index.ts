@@ -11,6 +11,20 @@ export { MemoryMesh, MemoryNode } from './memory-exchange.ts'
 export type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
 export type { PeerView } from './exchange.ts'
 export type { AuthorPart, CommunityState, FoldedRelease, NameConflict } from './fold-community.ts'
+export { deadlineOf } from './governance/due.ts'
+export { channelKey } from './governance/chain-state.ts'
+export type { ChainState, Channel, Member, SettledProposal } from './governance/chain-state.ts'
+export type { BallotCount, Choice, Measurement } from './governance/count-ballots.ts'
+export type { Governance } from './governance/governance.ts'
+export type {
+  ChannelView,
+  MemberView,
+  ProposalStanding,
+  ProposalView,
+  ReceiptView,
+  TalliedBallot,
+  TallyView,
+} from './governance/views.ts'
 export type { JobDraft, JobPreview, WantedJob } from './jobs.ts'
 export type { LogKey } from './log-key.ts'
 export { offlineWarning } from './own-logs.ts'
