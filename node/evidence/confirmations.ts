@@ -45,9 +45,10 @@ export function confirmationText({ value, error, agree, disagree }: Confirmation
   return all === 0 ? `${score}, confirmed by nobody yet` : `${score}, confirmed by ${agree.length} of ${all}`
 }
 
+/** One digit after the point where the number is small and has one. */
 function percent(millionths: number): string {
   const value = millionths / 1e4
-  return value >= 10 || value === 0 ? value.toFixed(0) : value.toFixed(1)
+  return String(value >= 10 ? Math.round(value) : Math.round(value * 10) / 10)
 }
 
 /** What members of the followed communities measured of a release by one suite, without its publisher's own receipts. */
