@@ -1,7 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { goldenObjects } from '../testing/golden-objects.ts'
-import { fromHex, openGenesis, openManifest, readBody, readReleaseTorrent, toHex, verifyRecord } from './index.ts'
+import {
+  fromHex,
+  openCertificate,
+  openDecision,
+  openGenesis,
+  openInvitationCode,
+  openManifest,
+  readBody,
+  readReleaseTorrent,
+  toHex,
+  verifyRecord,
+} from './index.ts'
 
 const golden = JSON.parse(readFileSync(new URL('./golden.json', import.meta.url), 'utf8')) as Record<string, string>
 const bytesOf = (name: string): Uint8Array => fromHex(golden[name] ?? '')
@@ -15,6 +26,13 @@ describe('the golden bytes', () => {
     expect(toHex(openManifest(bytesOf('sealed manifest')).releaseId)).toBe(golden['release id'])
     expect(toHex(openGenesis(bytesOf('sealed genesis')).id)).toBe(golden['community id'])
     expect(toHex(readReleaseTorrent(bytesOf('release torrent')).infohash)).toBe(golden['release torrent, infohash'])
+  })
+
+  it('hold a decision of a community with everything that proves it', () => {
+    const certificate = openCertificate(bytesOf('certificate of the decision'))
+    expect(toHex(certificate.id)).toBe(golden['decision id'])
+    expect(toHex(openDecision(bytesOf('decision')).id)).toBe(golden['decision id'])
+    expect(toHex(openInvitationCode(golden['invitation code'] ?? '').community)).toBe(golden['community id'])
   })
 
   it('hold a record of a type nobody knows: it verifies and does nothing', () => {

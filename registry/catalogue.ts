@@ -2,7 +2,7 @@
 // publisher, also everything else that is held, marked as an outsider's.
 import { bytesEqual, fromHex, MeshError, openManifest, toHex } from '../protocol/index.ts'
 import type { Manifest, SignedManifest } from '../protocol/index.ts'
-import type { Communities } from './communities.ts'
+import type { Communities, Community } from './communities.ts'
 import { releaseNameKey } from './fold-community.ts'
 import type { FoldedRelease } from './fold-community.ts'
 import type { KnownLogs } from './known-logs.ts'
@@ -26,7 +26,7 @@ export interface CatalogueEntry {
   readonly outsider: boolean
   /** The signed manifest: the file `manifest` of the release torrent. */
   readonly sealed: Uint8Array
-  /** Why its publisher no longer recommends it. Not for new plans; lockfiles that name it may use it. */
+  /** Why its publisher, or a followed community, no longer recommends it. Not for new plans; lockfiles that name it may use it. */
   readonly withdrawn: string | undefined
 }
 
@@ -101,7 +101,8 @@ export class Catalogue {
     for (const community of this.#communities.all()) {
       if (this.#communities.roleOf(community, author) === undefined) continue
       for (const release of this.#logs.part(author, community.scope).releases) {
-        this.#add(entries, author, release, community.id)
+        const withdrawn = release.withdrawn ?? withdrawnBy(community, release)
+        this.#add(entries, author, { ...release, withdrawn }, community.id)
       }
     }
     for (const release of this.#logs.part(author, publicOnly).releases) this.#add(entries, author, release)
@@ -139,4 +140,9 @@ export class Catalogue {
       withdrawn: before?.withdrawn ?? withdrawn,
     })
   }
+}
+
+function withdrawnBy({ chain, genesis }: Community, { release }: FoldedRelease): string | undefined {
+  const reason = chain?.state.withdrawn.get(toHex(release.releaseId))
+  return reason === undefined ? undefined : `the community ${genesis?.genesis.name} withdrew it: ${reason}`
 }

@@ -421,10 +421,10 @@ export class Registry implements AsyncDisposable {
   /** A certificate came or was made here: who is a member may have changed, and with it whose records are kept. */
   #decided(community: KnownCommunity): void {
     const { head, membership } = community.chain.state
+    this.#catalogue.refreshAll()
     this.#exchange?.announceChain(community.topic)
     if (bytesEqual(head, membership)) {
       this.#policy.liftLimits()
-      this.#catalogue.refreshAll()
       this.#exchange?.reconsider(community.topic)
     }
     this.governance.lookAt(community.scope)

@@ -2,6 +2,7 @@
 // compare, and a change of the format can't go unnoticed. Keys come from seeds of equal bytes (objects.ts).
 import { createHash } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
+import { goldenGovernance } from './golden-governance.ts'
 import { aGenesis, aHash, aLog, aManifest, anAuthor, aRootKey, someTimeMs } from './objects.ts'
 import {
   baseIdOf,
@@ -97,6 +98,7 @@ export function goldenObjects(): Record<string, string> {
     { type: 'have-seeds/1', infohashes: [infohash] },
     { type: 'goodbye/1', reason: 'shutting down' },
   ]
+  const governance = goldenGovernance(genesis, topic)
   const objects: Record<string, Uint8Array> = {
     canonical: encodeCanonical({ b: [true, false, -33, 128, 65_536, 2 ** 40], a: Uint8Array.of(1), ä: 'text' }),
     'tagged id of "abc" as record-body': taggedId('record-body', new TextEncoder().encode('abc')),
@@ -134,15 +136,20 @@ export function goldenObjects(): Record<string, string> {
       scoreBits: [0, 0, f32Bits(-1.5)],
     }),
   }
-  for (const record of [...log, ...communityLog.slice(1)]) {
+  objects['decision'] = governance.certificate.bytes
+  objects['decision id'] = governance.certificate.id
+  objects['certificate of the decision'] = governance.certificate.sealed
+  for (const record of [...log, ...communityLog.slice(1), ...governance.records]) {
     objects[`${record.fields.type} record, envelope`] = record.envelope
     objects[`${record.fields.type} record, body`] = record.body
     objects[`${record.fields.type} record, id`] = record.id
   }
-  for (const message of messages) objects[`${message.type} frame`] = encodeWireMessage(message)
+  for (const message of [...messages, ...governance.messages])
+    objects[`${message.type} frame`] = encodeWireMessage(message)
   return {
     'identity as text': identityToText(author.identity),
     'community link': communityLink(genesis.id),
+    'invitation code': governance.code,
     ...Object.fromEntries(Object.entries(objects).map(([name, bytes]) => [name, toHex(bytes)])),
   }
 }
