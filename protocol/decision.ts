@@ -113,7 +113,7 @@ export function sealCertificate(decision: OpenedDecision, precommits: readonly E
  * `bad-signature`, `bad-certificate`.
  */
 export function openCertificate(sealed: Uint8Array): OpenedCertificate {
-  const parts = decodeAs('certificate', certificateSchema, sealed, limits.communityCertificateMaxBytes, 'malformed')
+  const parts = decodeCertificate(sealed)
   const opened = openDecision(parts.decision)
   requireSorted(parts.precommits)
   const precommits = parts.precommits.map((enclosed) => openEnclosed(enclosed, opened.decision.community))
@@ -130,6 +130,15 @@ export function openCertificate(sealed: Uint8Array): OpenedCertificate {
     if (!fits) throw new MeshError('malformed', 'A signature in this certificate is for another decision or round.')
   }
   return { ...opened, precommits, sealed }
+}
+
+/** The decision in a certificate, before any signature under it was checked. Throws as `openDecision`. */
+export function openCertifiedDecision(sealed: Uint8Array): OpenedDecision {
+  return openDecision(decodeCertificate(sealed).decision)
+}
+
+function decodeCertificate(sealed: Uint8Array) {
+  return decodeAs('certificate', certificateSchema, sealed, limits.communityCertificateMaxBytes, 'malformed')
 }
 
 /** A record as it is put into a decision, with the certificate from its log's opening. */

@@ -148,6 +148,7 @@ export class Registry implements AsyncDisposable {
   async unfollowCommunity(communityId: Uint8Array): Promise<void> {
     const community = this.#communities.byScope(toHex(communityId))
     if (community === undefined) return
+    this.governance.forget(community.scope)
     this.#communities.unfollow(community)
     this.#catalogue.refreshAll()
     await this.#exchange?.leave(community.topic)
@@ -447,6 +448,8 @@ export class Registry implements AsyncDisposable {
       if (!isMeshError(error)) throw error
       this.#emit({ kind: 'failed', error })
     }
+    // A delegate that could not sign before can now.
+    if (key.scope !== 'public') this.governance.lookAt(key.scope)
     this.#emit({ kind: 'pending' })
   }
 

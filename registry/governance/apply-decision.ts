@@ -25,7 +25,7 @@ import { adminsOf, channelKey, delegatesOf, inForceOn, memberOf, quorumOf, subje
 import type { ChainState, Channel, Member } from './chain-state.ts'
 import { countBallots, measure, outcomeOf } from './count-ballots.ts'
 import type { Difference, Measurement } from './count-ballots.ts'
-import { mayInvite } from './inviter-cap.ts'
+import { invitersAbove, mayInvite } from './inviter-cap.ts'
 
 export type Applied =
   | { readonly kind: 'applied'; readonly state: ChainState }
@@ -133,6 +133,9 @@ export function whyNotOpen(state: ChainState, proposal: OpenProposal): string | 
   if (settled !== undefined) return `It was decided: ${settled.outcome}.`
   const voters = state.electorates.get(toHex(proposal.membership))
   if (voters === undefined) return 'It names members that never were.'
+  if (2 * votersInForce(state, proposal.membership).size <= state.members.size) {
+    return 'Most of the members of today could not vote on it: propose it again.'
+  }
   const author = memberOf(state, proposal.author)
   if (author === undefined || !voters.has(toHex(proposal.author))) return 'Its author is no member.'
   if (!bytesEqual(proposal.replaces, inForceOn(state, subjectOf(proposal.action)))) {
@@ -274,7 +277,7 @@ function withAction(state: ChainState, action: ProposedAction, certificate: Uint
       return withMembers({ ...next, rules: action.rules }, state.members, certificate)
     case 'admit':
       return withMembers(
-        next,
+        { ...next, inviters: votedIn(state, action.identity) },
         admitted(state.members, { ...action, inviter: undefined, since: certificate }),
         certificate,
       )
@@ -311,6 +314,12 @@ function withMembers(state: ChainState, members: ReadonlyMap<string, Member>, ce
   return { ...state, members, membership: certificate, electorates }
 }
 
+/** Whom a vote makes a member stands under nobody's cap, whoever's invitation it once came by. */
+function votedIn({ members, inviters }: ChainState, identity: Uint8Array): ReadonlyMap<string, string> {
+  const name = toHex(identity)
+  return members.has(name) ? inviters : new Map([...inviters].filter(([invited]) => invited !== name))
+}
+
 function admitted(
   members: ReadonlyMap<string, Member>,
   { identity, role, inviter, since }: Member,
@@ -320,15 +329,9 @@ function admitted(
   return new Map(members).set(toHex(identity), member)
 }
 
-/** Whom a removed member invited counts as invited by whoever invited that member: a cap is not lifted by removing somebody. */
 function removed(members: ReadonlyMap<string, Member>, identity: Uint8Array): Map<string, Member> {
   const gone = toHex(identity)
-  const heir = members.get(gone)?.inviter
-  return new Map(
-    [...members]
-      .filter(([other]) => other !== gone)
-      .map(([other, member]) => [other, member.inviter === gone ? { ...member, inviter: heir } : member]),
-  )
+  return new Map([...members].filter(([other]) => other !== gone))
 }
 
 // --- The roll: invited people come in, members leave
@@ -363,6 +366,7 @@ function withJoin(
   return {
     ...state,
     members: admitted(state.members, { identity, role, inviter, since: certificate }),
+    inviters: new Map(state.inviters).set(toHex(identity), inviter),
     usedInvitations: new Set(state.usedInvitations).add(toHex(key)),
   }
 }
@@ -390,7 +394,12 @@ export function whyNoJoin(state: ChainState, invitation: Invitation, join: Join)
   if (memberOf(state, join.identity) !== undefined) return 'It is a member already.'
   if (!joinIsSigned(state.community, join.identity, join)) return 'The join is not signed with the invitation.'
   if (state.members.size >= limits.membersMax) return 'The community is full.'
-  if (!mayInvite(state, invitation.inviter)) return 'The inviter, or who invited it, has brought in as many as allowed.'
+  if (invitersAbove(state, invitation.inviter).includes(toHex(join.identity))) {
+    return 'The inviter came in by this one: a vote can admit it again.'
+  }
+  if (!mayInvite(state, invitation.inviter, toHex(join.identity))) {
+    return 'The inviter, or who invited it, has brought in as many as allowed.'
+  }
   return undefined
 }
 

@@ -50,6 +50,8 @@ export interface ChainState {
   readonly rules: CommunityRules
   /** By identity in hex. */
   readonly members: ReadonlyMap<string, Member>
+  /** Who came by whose invitation, in hex; kept when either goes, so that going frees nobody from a cap. */
+  readonly inviters: ReadonlyMap<string, string>
   /** Members' identities in hex, by membership certificate in hex: who may vote on a proposal that names it. */
   readonly electorates: ReadonlyMap<string, ReadonlySet<string>>
   /** By `channelKey`. */
@@ -77,6 +79,7 @@ export function startOfChain({ id, genesis }: OpenedGenesis): ChainState {
     membership: id,
     rules: genesis.rules,
     members,
+    inviters: new Map(),
     electorates: new Map([[toHex(id), new Set(members.keys())]]),
     channels: new Map(),
     inForce: new Map(),

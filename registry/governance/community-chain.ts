@@ -1,6 +1,6 @@
 // One community's certificates as this node holds them: each checked when it came and again when it was read from the disk, in one chain.
-import { bytesEqual, isMeshError, MeshError, openCertificate } from '../../protocol/index.ts'
-import type { OpenedCertificate, OpenedGenesis } from '../../protocol/index.ts'
+import { bytesEqual, isMeshError, MeshError, openCertificate, openCertifiedDecision } from '../../protocol/index.ts'
+import type { OpenedCertificate, OpenedDecision, OpenedGenesis } from '../../protocol/index.ts'
 import { blob } from '../database.ts'
 import type { Database } from '../database.ts'
 import { applyCertificate } from './apply-decision.ts'
@@ -16,24 +16,28 @@ export type CertificateOutcome =
   | { readonly kind: 'gap'; readonly length: number }
   | { readonly kind: 'refused'; readonly why: string }
 
+/** States kept for certificates that come late. Older ones are worked out again. */
+const statesKept = 16
+
 export class CommunityChain {
   readonly #database: Database
   readonly #genesis: OpenedGenesis
   #certificates: OpenedCertificate[] = []
-  /** After 0, 1, 2 ... certificates. */
-  #states: ChainState[]
+  /** After the first, second ... certificate; those further back than `statesKept` are let go. */
+  readonly #states = new Map<number, ChainState>()
+  #state: ChainState
 
   /** Throws `storage-failed` when what was stored does not hold together. */
   constructor(database: Database, genesis: OpenedGenesis) {
     this.#database = database
     this.#genesis = genesis
-    this.#states = [startOfChain(genesis)]
+    this.#state = startOfChain(genesis)
     const rows = database.all('SELECT sealed FROM certificates WHERE community = ? ORDER BY position', genesis.id)
     for (const row of rows) this.#extend(readBack(blob(row, 'sealed')))
   }
 
   get state(): ChainState {
-    return this.#states.at(-1)!
+    return this.#state
   }
 
   get length(): number {
@@ -45,33 +49,47 @@ export class CommunityChain {
     return this.#certificates.slice(from)
   }
 
-  /** Checks it and, if it follows, stores it. Throws what `openCertificate` throws, `disk-full` or `storage-failed`. */
+  /**
+   * Checks it and, if it follows, stores it. Throws what `openCertificate` throws, `disk-full` or `storage-failed`. Signatures are checked
+   * only where the certificate could count: whoever sends old ones again costs little.
+   */
   offer(sealed: Uint8Array): CertificateOutcome {
-    return this.offerOpened(openCertificate(sealed))
+    const opened = openCertifiedDecision(sealed)
+    return this.#placeOf(opened) ?? this.offerOpened(openCertificate(sealed))
   }
 
   /** Like `offer`, for one whose signatures were checked in this process. */
   offerOpened(certificate: OpenedCertificate): CertificateOutcome {
-    const { position, community } = certificate.decision
-    if (!bytesEqual(community, this.#genesis.id)) return { kind: 'refused', why: 'It is of another community.' }
-    if (position > this.length) return { kind: 'gap', length: this.length }
-    if (position < this.length) return this.#offerPast(certificate)
-    const applied = applyCertificate(this.state, certificate)
+    const settled = this.#placeOf(certificate)
+    if (settled !== undefined) return settled
+    const { position } = certificate.decision
+    const applied = applyCertificate(this.#stateAt(position), certificate)
     if (applied.kind === 'refused') return applied
+    const outranks = position < this.length
     this.#store(certificate, position)
-    return { kind: 'appended' }
+    return outranks ? { kind: 'outranked', from: position } : { kind: 'appended' }
   }
 
-  #offerPast(certificate: OpenedCertificate): CertificateOutcome {
-    const { position, electorate } = certificate.decision
-    const held = this.#certificates[position]!
-    if (bytesEqual(held.id, certificate.id)) return { kind: 'known' }
+  /** What becomes of it whatever is signed under it; undefined if that depends. */
+  #placeOf({ id, decision }: OpenedDecision): CertificateOutcome | undefined {
+    const { position, community, electorate } = decision
+    if (!bytesEqual(community, this.#genesis.id)) return { kind: 'refused', why: 'It is of another community.' }
+    if (position > this.length) return { kind: 'gap', length: this.length }
+    const held = this.#certificates[position]
+    if (held === undefined) return undefined
+    if (bytesEqual(held.id, id)) return { kind: 'known' }
     const outranks = electorate === 'members' && held.decision.electorate === 'admins'
-    if (!outranks) return { kind: 'refused', why: 'Another certificate stands in its place.' }
-    const applied = applyCertificate(this.#states[position]!, certificate)
-    if (applied.kind === 'refused') return applied
-    this.#store(certificate, position)
-    return { kind: 'outranked', from: position }
+    return outranks ? undefined : { kind: 'refused', why: 'Another certificate stands in its place.' }
+  }
+
+  /** After so many certificates. */
+  #stateAt(position: number): ChainState {
+    if (position === this.length) return this.#state
+    const kept = this.#states.get(position)
+    if (kept !== undefined) return kept
+    let state = startOfChain(this.#genesis)
+    for (const certificate of this.#certificates.slice(0, position)) state = stateAfter(state, certificate)
+    return state
   }
 
   #store(certificate: OpenedCertificate, position: number): void {
@@ -85,17 +103,24 @@ export class CommunityChain {
         certificate.sealed,
       )
     })
+    this.#state = this.#stateAt(position)
+    for (const later of this.#states.keys()) if (later > position) this.#states.delete(later)
     this.#certificates = this.#certificates.slice(0, position)
-    this.#states = this.#states.slice(0, position + 1)
     this.#extend(certificate)
   }
 
   #extend(certificate: OpenedCertificate): void {
-    const applied = applyCertificate(this.state, certificate)
-    if (applied.kind === 'refused') throw damaged(applied.why)
+    this.#states.set(this.length, this.#state)
+    this.#states.delete(this.length - statesKept)
+    this.#state = stateAfter(this.#state, certificate)
     this.#certificates.push(certificate)
-    this.#states.push(applied.state)
   }
+}
+
+function stateAfter(state: ChainState, certificate: OpenedCertificate): ChainState {
+  const applied = applyCertificate(state, certificate)
+  if (applied.kind === 'refused') throw damaged(applied.why)
+  return applied.state
 }
 
 function readBack(sealed: Uint8Array): OpenedCertificate {

@@ -76,7 +76,8 @@ function composeCount(now: Now, electorate: Electorate, said: SaidOf<'proposal/1
   })
 }
 
-function idsHeld(state: ChainState, heard: Heard, said: SaidOf<'proposal/1'>): Uint8Array[] {
+/** Ballots and receipts on a proposal that are here now. */
+export function idsHeld(state: ChainState, heard: Heard, said: SaidOf<'proposal/1'>): Uint8Array[] {
   const ballots = heard.ballots.get(toHex(said.id)) ?? []
   return [...ballots, ...receiptsOn(state, heard, asOpenProposal(said))].map(({ id }) => id)
 }

@@ -89,6 +89,7 @@ function withPresumedMember(state: ChainState, { invite, join }: Joining): Chain
   return {
     ...state,
     members: new Map(state.members).set(toHex(join.author), member),
+    inviters: new Map(state.inviters).set(toHex(join.author), member.inviter),
     usedInvitations: new Set(state.usedInvitations).add(toHex(join.statement.body.key)),
   }
 }
@@ -173,7 +174,7 @@ export function deadlineOf(state: ChainState, { time }: Pick<OpenProposal, 'time
 
 /** From when on this node may settle a proposal, by its own clock. */
 export function settleFrom(state: ChainState, proposal: OpenProposal, heldSince: number): number {
-  return Math.max(deadlineOf(state, proposal), heldSince + leastHeldPart * state.rules.votingPeriodMs)
+  return Math.max(deadlineOf(state, proposal), heldSince + Math.ceil(leastHeldPart * state.rules.votingPeriodMs))
 }
 
 /** From when on all members together may settle it, if it is about membership. */

@@ -29,7 +29,9 @@ import { bodySaid } from '../said-before.ts'
 import { mayGrant, votersInForce, whyNoLeave, whyNotOpen } from './apply-decision.ts'
 import { delegatesOf, inForceOn, memberOf, subjectOf } from './chain-state.ts'
 import type { ChainState } from './chain-state.ts'
-import { asOpenProposal, countHeard, openProposals, receiptsOn, settlesFrom } from './due.ts'
+import { idsHeld } from './compose-decision.ts'
+import { asOpenProposal, countHeard, openProposals, receiptsOn, settleFrom, settlesFrom } from './due.ts'
+import type { Counted } from './due.ts'
 import type { Choice } from './count-ballots.ts'
 import { Enclosing } from './enclosing.ts'
 import { sortHeard } from './heard.ts'
@@ -38,7 +40,7 @@ import { HeldProposals } from './held-proposals.ts'
 import { mayInvite } from './inviter-cap.ts'
 import { Settlement } from './settlement.ts'
 import { talliedBallots, viewChannels, viewMembers, viewProposal, viewReceipt } from './views.ts'
-import type { ChannelView, MemberView, ProposalView, ReceiptView, TallyView } from './views.ts'
+import type { ChannelView, MemberView, ProposalView, ReceiptView, TalliedBallot, TallyView } from './views.ts'
 
 export interface GovernanceParts {
   readonly identity: Uint8Array
@@ -67,6 +69,8 @@ export class Governance implements Disposable {
   readonly #settlements = new Map<string, Settlement>()
   readonly #wakes = new Map<string, () => void>()
   readonly #due = new Set<string>()
+  /** Proposals, in hex, of which is written down what was in time. */
+  readonly #noted = new Set<string>()
   #closed = false
 
   constructor(parts: GovernanceParts) {
@@ -116,12 +120,7 @@ export class Governance implements Disposable {
       ...view,
       ...(certified === undefined ? {} : { count: certified.count }),
       ballots: certified?.ballots ?? talliedBallots(counted),
-      leftOut:
-        certified === undefined
-          ? []
-          : talliedBallots(counted).filter(
-              ({ voter }) => !certified.ballots.some((other) => bytesEqual(other.voter, voter)),
-            ),
+      leftOut: certified === undefined ? [] : this.#leftOut(counted, said, certified.ballots),
       signers: certified?.signers ?? [],
       receipts: receipts.map((receipt) => viewReceipt(state, receipt)),
       comments: comments.map(({ author, time, statement }) => ({ author, time, text: statement.body.text })),
@@ -297,6 +296,13 @@ export class Governance implements Disposable {
     })
   }
 
+  /** The community is followed no more. */
+  forget(scope: string): void {
+    this.#wakes.get(scope)?.()
+    this.#settlements.get(scope)?.[Symbol.dispose]()
+    for (const known of [this.#wakes, this.#settlements, this.#heard]) known.delete(scope)
+  }
+
   [Symbol.dispose](): void {
     this.#closed = true
     for (const cancel of this.#wakes.values()) cancel()
@@ -307,12 +313,27 @@ export class Governance implements Disposable {
     const community = this.#parts.communities.byScope(scope)
     if (!isKnown(community)) return
     try {
+      this.#noteInTime(community)
       this.#settlementOf(community).consider()
     } catch (error) {
       if (!isMeshError(error)) throw error
       this.#parts.onFailure(error)
     }
     this.#wakeFor(community)
+  }
+
+  /** What was here when a deadline passed, or when a certificate came before: so that what it left out can be shown. */
+  #noteInTime(community: KnownCommunity): void {
+    const { state } = community.chain
+    const heard = this.heard(community)
+    const nowMs = this.#parts.clock.now()
+    for (const said of heard.proposals.values()) {
+      if (this.#noted.has(toHex(said.id))) continue
+      const from = settleFrom(state, asOpenProposal(said), this.#held.since(said.id, nowMs))
+      if (nowMs < from && !state.settled.has(toHex(said.id))) continue
+      this.#held.inTime(said.id, () => idsHeld(state, heard, said))
+      this.#noted.add(toHex(said.id))
+    }
   }
 
   #settlementOf(community: KnownCommunity): Settlement {
@@ -362,6 +383,13 @@ export class Governance implements Disposable {
     if (nextAt === Number.POSITIVE_INFINITY) return
     const cancel = clock.schedule(Math.min(nextAt - nowMs + 1, longestSleepMs), () => this.lookAt(community.scope))
     this.#wakes.set(community.scope, cancel)
+  }
+
+  /** Ballots that were here in time, by this node's clock, and are not in the certificate. */
+  #leftOut(counted: Counted, { id }: SaidOf<'proposal/1'>, certified: readonly TalliedBallot[]): TalliedBallot[] {
+    const inTime = this.#held.knownInTime(id)
+    const ballots = counted.ballots.filter((ballot) => inTime?.has(toHex(ballot.id)) === true)
+    return talliedBallots({ ballots }).filter(({ voter }) => !certified.some((other) => bytesEqual(other.voter, voter)))
   }
 
   /** How a settled proposal was counted, as its certificate says. */

@@ -21,11 +21,16 @@ export class HeldProposals {
     return time
   }
 
+  /** As `inTime`, if that is known. */
+  knownInTime(proposal: Uint8Array): ReadonlySet<string> | undefined {
+    const row = this.#database.get('SELECT in_time FROM proposals_held WHERE proposal = ?', proposal)
+    return row === undefined || row['in_time'] === null ? undefined : splitIds(blob(row, 'in_time'))
+  }
+
   /** Record ids, in hex, of what was held when the deadline passed; `nowHeld` is that, if it has passed only now. */
   inTime(proposal: Uint8Array, nowHeld: () => Iterable<Uint8Array>): ReadonlySet<string> {
-    const row = this.#database.get('SELECT in_time FROM proposals_held WHERE proposal = ?', proposal)
-    const stored = row === undefined || row['in_time'] === null ? undefined : blob(row, 'in_time')
-    if (stored !== undefined) return splitIds(stored)
+    const known = this.knownInTime(proposal)
+    if (known !== undefined) return known
     const ids = Buffer.concat([...nowHeld()])
     this.#database.run('UPDATE proposals_held SET in_time = ? WHERE proposal = ?', ids, proposal)
     return splitIds(ids)

@@ -2,30 +2,31 @@
 // invite as many votes as it likes. With share g of the members compromised, cap c and turnout t of the others, g (1 + c) votes stand
 // against t (1 - g): the simple majority holds while g < t / (1 + c + t). A supermajority falls at 2 t / (1 + c + 2 t), and consensus, where one
 // no rejects, is never passed against an honest vote.
-import type { ChainState, Member } from './chain-state.ts'
+import type { ChainState } from './chain-state.ts'
+
+type Inviters = Pick<ChainState, 'members' | 'inviters'>
 
 /** Members in force that came by this one's invitation, or by that of one of them. */
-export function subtreeSize(members: ReadonlyMap<string, Member>, inviter: string): number {
+export function subtreeSize(state: Inviters, inviter: string): number {
   let size = 0
-  for (const identity of members.keys()) if (identity !== inviter && isBelow(members, identity, inviter)) size++
+  for (const identity of state.members.keys()) {
+    if (identity !== inviter && invitersAbove(state, identity).includes(inviter)) size++
+  }
   return size
 }
 
-/** The inviter and whoever invited it, up to one who came without an invitation. One who was removed still leads upwards no further. */
-export function invitersAbove(members: ReadonlyMap<string, Member>, inviter: string): string[] {
+/** This one and whoever invited it, up to one who came without an invitation; those who went are among them. */
+export function invitersAbove({ inviters }: Pick<ChainState, 'inviters'>, identity: string): string[] {
   const chain: string[] = []
-  for (let at: string | undefined = inviter; at !== undefined; at = members.get(at)?.inviter) {
+  for (let at: string | undefined = identity; at !== undefined; at = inviters.get(at)) {
     if (chain.includes(at)) throw new Error('somebody was invited by somebody they invited')
     chain.push(at)
   }
   return chain
 }
 
-/** Whether one more may come in by this member's invitation. */
-export function mayInvite({ members, rules }: Pick<ChainState, 'members' | 'rules'>, inviter: string): boolean {
-  return invitersAbove(members, inviter).every((above) => subtreeSize(members, above) < rules.inviterCap)
-}
-
-function isBelow(members: ReadonlyMap<string, Member>, identity: string, inviter: string): boolean {
-  return invitersAbove(members, identity).includes(inviter)
+/** Whether one more may come in by this member's invitation; `guest` may have been here before and have brought in others. */
+export function mayInvite(state: Inviters & Pick<ChainState, 'rules'>, inviter: string, guest?: string): boolean {
+  const more = 1 + (guest === undefined ? 0 : subtreeSize(state, guest))
+  return invitersAbove(state, inviter).every((above) => subtreeSize(state, above) + more <= state.rules.inviterCap)
 }

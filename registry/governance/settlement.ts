@@ -203,7 +203,8 @@ export class Settlement implements Disposable {
   }
 
   #schedule(instance: Instance, step: AgreementStep, round: number): void {
-    const delayMs = Math.min(this.#parts.paceMs * paceGrowth ** Math.min(round, 100), longestPaceMs)
+    const grown = this.#parts.paceMs * paceGrowth ** Math.min(round, 100)
+    const delayMs = Math.ceil(Math.min(grown, longestPaceMs))
     const cancel = this.#parts.clock.schedule(delayMs, () => {
       instance.cancels.delete(cancel)
       if (this.#instances.get(instance.electorate) !== instance) return

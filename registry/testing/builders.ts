@@ -10,7 +10,7 @@ import {
   signManifest,
   utf8,
 } from '../../protocol/index.ts'
-import type { Author, SignedManifest, VerifiedRecord } from '../../protocol/index.ts'
+import type { Author, KeyPair, SignedManifest, VerifiedRecord } from '../../protocol/index.ts'
 import { aManifest, someTimeMs } from '../../testing/objects.ts'
 import { systemClock } from '../clock.ts'
 import type { MemoryMesh, MemoryNode } from '../memory-exchange.ts'
@@ -22,9 +22,18 @@ import type { RandomBytes } from '../ports.ts'
 export const baseA: Uint8Array = sha256(utf8('base A'))
 export const baseB: Uint8Array = sha256(utf8('base B'))
 
+function rootOf(name: string): KeyPair {
+  return keyPairFromSeed(sha256(utf8(`root of ${name}`)))
+}
+
+/** `anAuthor`'s identity, for who signs no record. */
+export function identityOf(name: string): Uint8Array {
+  return rootOf(name).publicKey
+}
+
 /** The same name gives the same keys. */
 export function anAuthor(name: string, device = 'laptop'): Author {
-  const root = keyPairFromSeed(sha256(utf8(`root of ${name}`)))
+  const root = rootOf(name)
   const deviceKeys = keyPairFromSeed(sha256(utf8(`${device} of ${name}`)))
   return {
     identity: root.publicKey,
