@@ -18,14 +18,7 @@ export interface LookAlikeIndex {
 const twoEditsFromLength = 8
 const oneEditFromLength = 3
 
-const order: readonly Likeness[] = [
-  'case',
-  'separator',
-  'confusable',
-  'word order',
-  'one edit away',
-  'two edits away',
-]
+const order: readonly Likeness[] = ['case', 'separator', 'confusable', 'word order', 'one edit away', 'two edits away']
 
 export function lookAlikes(name: string, known: Iterable<string>): LookAlike[] {
   return indexLookAlikes(known).of(name)
@@ -139,11 +132,10 @@ function bitCount(bits: number): number {
 }
 
 const separators = /[^\p{L}\p{N}]+/u
-const invisible = /[\p{M}\p{Cf}\p{Cc}]+/gu
 
 /** Each character as the ASCII letter it is drawn like, without marks and separators. */
 function drawnLetters(normal: string): string {
-  const base = isAscii(normal) ? normal : normal.normalize('NFKD').replace(invisible, '')
+  const base = isAscii(normal) ? normal : normal.normalize('NFKD')
   let letters = ''
   for (const char of base) letters += drawnAs.get(char) ?? drawnOtherwise(char)
   return letters

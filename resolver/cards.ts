@@ -24,6 +24,8 @@ export interface Card {
   /** Size of the adapter file. */
   readonly bytes: number
   readonly requires: readonly CardRequirement[]
+  /** Why it was withdrawn; such a release is chosen only where a lockfile names it. */
+  readonly withdrawn?: string
 }
 
 export interface CardCapability {

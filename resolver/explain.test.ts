@@ -47,6 +47,26 @@ describe('the explanation of a plan', () => {
     expect(text).not.toContain('similarity')
   })
 
+  it('points out names that can be taken for others', async () => {
+    const found = await planRequest({
+      text: 'songs and lavv@^1',
+      cards: [
+        aCard({ name: 'law' }),
+        aCard({ name: 'music' }),
+        aCard({ name: 'musik', text: 'songs', publisher: 'e'.repeat(52), member: false }),
+      ],
+      embedder: createNgramEmbedder(),
+      options: { anyPublisher: true },
+    })
+    const text = explainPlan(found, 'result')
+    expect(text).toContain(
+      'Warning  musik can be taken for music (one letter apart), which your communities publish: make sure that it is what you want.',
+    )
+    expect(text).toContain(
+      'Warning  lavv is not known, but law is (letters that look the same): if that was meant, ask for it.',
+    )
+  })
+
   it('of a request for nothing says so', async () => {
     expect(explainPlan(await plan('please'))).toMatch(/^Nothing was asked for/)
   })

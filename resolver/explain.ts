@@ -1,6 +1,7 @@
 // Plans and lockfiles in words: where every score comes from, and why a release is there.
 import { MeshError } from '../protocol/index.ts'
 import type { Lockfile } from './lockfile.ts'
+import type { NameWarning } from './name-warnings.ts'
 import type { Gap, Match, Plan, PlannedRelease } from './plan.ts'
 import type { Candidate } from './resolve-on-base.ts'
 import { adequateFrom } from './retrieve.ts'
@@ -13,7 +14,7 @@ export function explainPlan(plan: Plan, detail: 'every score' | 'result' = 'ever
   if (plan.facets.length === 0) return 'Nothing was asked for: no word of this request names a subject.\n'
   const lines = [`Request  ${plan.text}`, `Facets   ${plan.facets.map(({ text }) => text).join(' · ')}`, '']
   for (const { text } of plan.facets) lines.push(...facetLines(plan, text, detail === 'every score'), '')
-  lines.push(...releaseLines(plan), ...baseLines(plan))
+  lines.push(...releaseLines(plan), ...baseLines(plan), ...plan.warnings.map(warningLine))
   lines.push(`Mode     ${modeText(plan)}`)
   if (detail === 'result') return `${lines.join('\n')}\n`
   lines.push(
@@ -43,12 +44,13 @@ function gapText(gap: Gap): string {
   const reasons = {
     'not-found': 'no release is about this',
     unsatisfiable: 'a release is about this, but what it requires cannot be had',
+    'too-hard': 'a release is about this, but its requirements are too tangled',
     'over-budget': 'a release is about this, but does not fit into the memory budget',
   } as const
   const nearest = gap.nearest.map(({ capability, score }) => `${capability} ${score}`).join(', ')
   return [
     `${gap.capability}: ${reasons[gap.reason]}`,
-    ...(gap.detail === undefined ? [] : [gap.detail]),
+    ...(gap.detail === undefined ? [] : [gap.detail.replace(/\.$/, '')]),
     nearest === '' ? 'nothing is near' : `nearest: ${nearest}`,
     `to close it: ${gap.strategy}`,
   ].join('; ')
@@ -79,6 +81,20 @@ function baseLines(plan: Plan): string[] {
       `Base     ${label} (${id.slice(0, 12)}…) has ${releases.map(({ facet, name, version }) => `${name}@${version} for ${facet}`).join(', ')}` +
       (files.length === 0 ? '' : `; files ${files.map((file) => `${file.slice(0, 12)}…`).join(', ')}`),
   )
+}
+
+function warningLine({ kind, name, like, why }: NameWarning): string {
+  const alike = {
+    case: 'other capitals',
+    separator: 'other separators',
+    confusable: 'letters that look the same',
+    'word order': 'the same words in another order',
+    'one edit away': 'one letter apart',
+    'two edits away': 'two letters apart',
+  } as const satisfies Record<NameWarning['why'], string>
+  return kind === 'release'
+    ? `Warning  ${name} can be taken for ${like} (${alike[why]}), which your communities publish: make sure that it is what you want.`
+    : `Warning  ${name} is not known, but ${like} is (${alike[why]}): if that was meant, ask for it.`
 }
 
 function modeText(plan: Plan): string {

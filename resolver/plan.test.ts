@@ -198,15 +198,58 @@ describe('what cannot be had', () => {
     const found = await plan('music and law', cards)
     expect(matchesOf(found)).toEqual(['music -> music@1.0.0'])
     expect(found.gaps).toMatchObject([
-      { capability: 'law', reason: 'unsatisfiable', detail: expect.stringMatching(/requires units/) as string },
+      {
+        capability: 'law',
+        reason: 'unsatisfiable',
+        detail: expect.stringMatching(/needs units@\^1, but law@1\.0\.0 needs units@\^2|needs units/) as string,
+      },
     ])
+  })
+
+  it('together costs none of those that have no part in it', async () => {
+    const cards = [
+      aCard({ name: 'music', text: 'music music', requires: [{ name: 'units', range: '^1' }] }),
+      aCard({ name: 'law', text: 'law law', requires: [{ name: 'units', range: '^2' }] }),
+      aCard({ name: 'wine', text: 'all sorts of things that one may drink in company, at table or after it' }),
+      aCard({ name: 'units', version: '1.0.0' }),
+      aCard({ name: 'units', version: '2.0.0' }),
+    ]
+    const found = await plan('music, law and wine', cards)
+    expect(gapsOf(found)).toHaveLength(1)
+    expect(matchesOf(found)).toContain('wine -> wine@1.0.0')
+  })
+
+  it('in bounded time is left out, and refused where nothing else is left', async () => {
+    const pigeons = Array.from({ length: 13 }, (_, i) => i + 1)
+    const holes = pigeons.slice(1)
+    const cards = [
+      aCard({ name: 'law', requires: pigeons.map((pigeon) => ({ name: `pigeon${pigeon}`, range: '*' })) }),
+      aCard({ name: 'music' }),
+      ...pigeons.flatMap((pigeon) =>
+        holes.flatMap((hole) => [
+          aCard({
+            name: `pigeon${pigeon}`,
+            version: `${hole}.0.0`,
+            requires: [{ name: `hole${hole}`, range: `${pigeon}.0.0` }],
+          }),
+          aCard({ name: `hole${hole}`, version: `${pigeon}.0.0` }),
+        ]),
+      ),
+    ]
+    const found = await plan('music and law', cards)
+    expect(matchesOf(found)).toEqual(['music -> music@1.0.0'])
+    expect(found.gaps).toMatchObject([{ capability: 'law', reason: 'too-hard' }])
+    await expect(plan('law', cards)).rejects.toMatchObject({
+      code: 'too-hard',
+      message: expect.stringMatching(/^The requirements of law are too tangled .* Ask for/) as string,
+    })
   })
 
   it('at all is an error when nothing else matched', async () => {
     const cards = [aCard({ name: 'law', requires: [{ name: 'latin', range: '^2' }] })]
     const refusal = {
       code: 'unsatisfiable',
-      message: expect.stringMatching(/law requires latin@\^2, and no release of it is known/) as string,
+      message: expect.stringMatching(/law@1\.0\.0 needs latin@\^2, and no release of it is known/) as string,
     }
     await expect(plan('law', cards)).rejects.toMatchObject(refusal)
   })
@@ -225,6 +268,72 @@ describe('what cannot be had', () => {
     expect(matchesOf(found)).toEqual(['music -> music@1.0.0'])
     expect(gapsOf(found)).toEqual(['law: over-budget'])
     expect((await plan('music and law', cards, { memoryBudgetBytes: 1_400 })).gaps).toEqual([])
+  })
+})
+
+describe('what was decided elsewhere', () => {
+  const versions = ['3.0.0', '2.0.0', '1.0.0'].map((version) => aCard({ name: 'law', version, base: smallBase }))
+
+  it('is followed: a channel says which release a bare name means, on the base that it is for', async () => {
+    const preferred = new Map([['law', 'law@2.0.0']])
+    expect(matchesOf(await plan('law', versions, { preferred }, smallBase.id))).toEqual(['law -> law@2.0.0'])
+    expect(matchesOf(await plan('law@^3', versions, { preferred }, smallBase.id))).toEqual(['law@^3 -> law@3.0.0'])
+    const elsewhere = await plan('law', versions, { preferred: new Map([['law', 'law@for-large']]) }, largeBase.id)
+    expect(elsewhere.otherBases).toMatchObject([{ label: 'small', releases: [{ version: '3.0.0' }] }])
+    expect(gapsOf(await plan('law', versions, { preferred: new Map([['law', 'unseen']]) }, smallBase.id))).toEqual([
+      'law: not-found',
+    ])
+  })
+
+  it('is followed: what is withdrawn is not taken, and who asks for it is told why', async () => {
+    const cards = versions.map((card) => (card.version === '3.0.0' ? { ...card, withdrawn: 'it flatters' } : card))
+    expect(matchesOf(await plan('law', cards, {}, smallBase.id))).toEqual(['law -> law@2.0.0'])
+    const pinned = new Set(['law@3.0.0'])
+    expect(matchesOf(await plan('law', cards, { pinned }, smallBase.id))).toEqual(['law -> law@3.0.0'])
+    expect((await plan('law@^3', cards, {}, smallBase.id)).gaps).toMatchObject([
+      { reason: 'not-found', detail: 'law@3.0.0 is withdrawn: "it flatters".' },
+    ])
+  })
+})
+
+describe('names', () => {
+  const eve = { publisher: 'e'.repeat(52), member: false }
+
+  it("of strangers' releases that can be taken for a member's are pointed out", async () => {
+    const cards = [
+      aCard({ ...eve, name: 'rnusic', id: 'eves', text: 'songs' }),
+      aCard({ name: 'music', text: 'scores' }),
+    ]
+    const found = await plan('songs', cards, { anyPublisher: true })
+    expect(matchesOf(found)).toEqual(['songs -> eves'])
+    expect(found.warnings).toEqual([
+      { kind: 'release', name: 'rnusic', like: 'music', why: 'confusable', release: 'eves' },
+    ])
+    expect((await plan('scores', cards, { anyPublisher: true })).warnings).toEqual([])
+    const equals = cards.map((card) => ({ ...card, member: true }))
+    expect((await plan('songs', equals)).warnings).toEqual([])
+    const channel = { preferred: new Map([['music', 'music@1.0.0']]) }
+    expect((await plan('songs', equals, channel)).warnings).toMatchObject([{ name: 'rnusic', like: 'music' }])
+  })
+
+  it('of members are equals, whatever else the plan takes', async () => {
+    const cards = [
+      aCard({ name: 'musik', text: 'scores' }),
+      aCard({ name: 'music', text: 'harmony' }),
+      aCard({ ...eve, name: 'pottery', id: 'eves' }),
+    ]
+    const found = await plan('scores and pottery', cards, { anyPublisher: true })
+    expect(matchesOf(found)).toEqual(['scores -> musik@1.0.0', 'pottery -> eves'])
+    expect(found.warnings).toEqual([])
+    expect((await plan('music@^9', cards)).warnings).toEqual([])
+  })
+
+  it('that nobody has are compared with those that are known', async () => {
+    const cards = [aCard({ name: 'astronomy', text: 'stars' }), aCard({ name: 'law' })]
+    expect((await plan('asrtonomy@^1', cards)).warnings).toEqual([
+      { kind: 'request', name: 'asrtonomy', like: 'astronomy', why: 'one edit away' },
+    ])
+    expect((await plan('law and pottery', cards)).warnings).toEqual([])
   })
 })
 

@@ -3,6 +3,9 @@ import type { Card } from './cards.ts'
 import { byText } from './cover.ts'
 import { capabilityNameOf, extractFacets } from './facets.ts'
 import type { Facet } from './facets.ts'
+import { nameWarnings } from './name-warnings.ts'
+import type { NameWarning } from './name-warnings.ts'
+import type { Selection } from './release-groups.ts'
 import { resolveOnBase } from './resolve-on-base.ts'
 import type { BaseResolution, Candidate, GapReason } from './resolve-on-base.ts'
 import type { Embedder } from './ports.ts'
@@ -16,7 +19,8 @@ export interface PlanInput {
   readonly options?: PlanOptions
 }
 
-export interface PlanOptions {
+/** `preferred` is about the base in use: releases for other bases are only named. */
+export interface PlanOptions extends Selection {
   /** Draw on strangers' releases too where no member has an adequate one; they are marked `outsider`. */
   readonly anyPublisher?: boolean
   /** Most answering releases that are stacked (what they require comes with them); with more the plan routes each turn to one. */
@@ -106,6 +110,8 @@ export interface Plan {
   readonly otherBases: readonly OtherBase[]
   /** The best candidates per facet with every score. */
   readonly scores: readonly FacetScores[]
+  /** Names that can be taken for others. */
+  readonly warnings: readonly NameWarning[]
 }
 
 /** Two stacked adapters keep most of their accuracy, a third costs each a quarter or more: from there on routing is better. */
@@ -120,7 +126,7 @@ const fusableFrom = 0.3
 /**
  * The same text, cards (in any order) and options give the same plan. A text that asks for nothing gives an empty plan. Throws
  * `bad-input` for a text that is too long or asks for too much, `unsatisfiable` when everything that matched requires what can't
- * be had together, `aborted`.
+ * be had together, `too-hard` when that can't be found out, `aborted`.
  */
 export async function planRequest(input: PlanInput): Promise<Plan> {
   const { text, cards, embedder, baseId, options = {} } = input
@@ -130,6 +136,7 @@ export async function planRequest(input: PlanInput): Promise<Plan> {
       cards.flatMap((card) => (card.publisher === undefined ? [] : [`${card.publisher}/${card.name}`])),
     ),
   })
+  const { pinned, preferred } = options
   const resolve = (id: string | undefined, wanted: readonly Facet[]): Promise<BaseResolution> =>
     resolveOnBase({
       facets: wanted,
@@ -137,6 +144,7 @@ export async function planRequest(input: PlanInput): Promise<Plan> {
       embedder,
       anyPublisher: options.anyPublisher ?? false,
       memoryBudgetBytes: options.memoryBudgetBytes ?? Number.POSITIVE_INFINITY,
+      selection: { ...(pinned && { pinned }), ...(id === baseId && preferred && { preferred }) },
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     })
   const own = await resolve(baseId, facets)
@@ -166,6 +174,14 @@ export async function planRequest(input: PlanInput): Promise<Plan> {
     bytes: fetch.reduce((sum, { bytes }) => sum + bytes, 0),
     otherBases,
     scores: own.scores,
+    warnings: nameWarnings({
+      cards,
+      picked: [...own.releases.values()],
+      missing: facets.filter(({ text }) =>
+        own.gaps.some(({ facet, reason }) => facet === text && reason === 'not-found'),
+      ),
+      ...(preferred && { preferred }),
+    }),
   }
 }
 

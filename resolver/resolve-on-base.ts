@@ -9,10 +9,12 @@ import type { Facet } from './facets.ts'
 import type { Embedder } from './ports.ts'
 import { createRetriever, isAdequate } from './retrieve.ts'
 import type { Relevance, Retriever } from './retrieve.ts'
-import { groupReleases, releaseKeyOf, satisfies, solveReleases } from './versions.ts'
-import type { ReleaseKey, Wanted } from './versions.ts'
+import { bestRelease, groupReleases, releaseKeyOf, withdrawnRelease } from './release-groups.ts'
+import type { ReleaseGroups, ReleaseKey, Selection } from './release-groups.ts'
+import type { Wanted } from './version-rules.ts'
+import { solveReleases } from './versions.ts'
 
-export type GapReason = 'not-found' | 'unsatisfiable' | 'over-budget'
+export type GapReason = 'not-found' | 'unsatisfiable' | 'too-hard' | 'over-budget'
 
 /** A release's best capability for one facet. Scores are rounded to four digits. */
 export interface Candidate extends Relevance {
@@ -42,6 +44,7 @@ export interface ResolveInput {
   readonly embedder: Embedder
   readonly anyPublisher: boolean
   readonly memoryBudgetBytes: number
+  readonly selection: Selection
   readonly signal?: AbortSignal
 }
 
@@ -51,18 +54,27 @@ const closeEnough = 0.8
 const shownCandidates = 20
 /** Times a choice is undone because its releases don't go together. */
 const maxRevisions = 32
+/** Tangles of ranges that are given up before the whole request is. */
+const maxTangles = 3
 
 /** One thing to be covered: a facet, or one part of a facet that is a learned compound. */
 interface Need {
   readonly facet: string
   readonly range: string | undefined
   readonly candidates: readonly Candidate[]
+  /** Why nothing was found, where that is known. */
+  readonly detail?: string
 }
 
-type Exclusions = Map<ReleaseKey, { reason: GapReason; detail: string }>
+interface Exclusion {
+  readonly reason: Exclude<GapReason, 'not-found'>
+  readonly detail: string
+}
+
+type Exclusions = Map<ReleaseKey, Exclusion>
 
 export async function resolveOnBase(input: ResolveInput): Promise<BaseResolution> {
-  const groups = groupReleases(input.cards)
+  const groups = groupReleases(input.cards, input.selection)
   const finder = await createFinder(input, groups)
   const needs: Need[] = []
   const scores: { facet: string; candidates: Candidate[] }[] = []
@@ -78,43 +90,33 @@ export async function resolveOnBase(input: ResolveInput): Promise<BaseResolution
 /** Covers the needs, solves versions, and drops what can't be had together or doesn't fit, weakest first, until the rest does. */
 function choose(
   needs: readonly Need[],
-  groups: ReadonlyMap<ReleaseKey, readonly Card[]>,
+  groups: ReleaseGroups,
   memoryBudgetBytes: number,
 ): Omit<BaseResolution, 'scores'> {
   const excluded: Exclusions = new Map()
-  for (let revision = 0; revision <= maxRevisions; revision++) {
-    const open = coverableNeeds(needs, excluded)
-    const cover = coverNeeds(open.length, coverCandidates(open, excluded))
-    const answers = open.flatMap((need, i) => {
-      const key = cover.answers.get(i)
-      return key === undefined
-        ? []
-        : [{ facet: need.facet, need, candidate: need.candidates.find((candidate) => candidate.key === key)! }]
-    })
+  let tangles = 0
+  for (let revision = 0; revision <= maxRevisions && tangles < maxTangles; revision++) {
+    const answers = coverAnswers(needs, excluded)
     const solution = solveReleases(wantedBy(answers), groups)
+    if (solution.kind === 'too-hard') {
+      tangles++
+      const { key, among } = firstTangled(answers, groups)
+      excluded.set(key, { reason: 'too-hard', detail: tangleText(among) })
+      continue
+    }
     if (solution.kind === 'unsatisfiable') {
-      exclude(weakest(answers), { reason: 'unsatisfiable', detail: `${solution.reason}.` })
+      const parties = answers.filter(({ candidate }) => solution.wishes.includes(candidate.key))
+      excluded.set(weakest(parties), { reason: 'unsatisfiable', detail: solution.reason })
       continue
     }
     const bytes = totalBytes(solution.releases.values())
     if (bytes > memoryBudgetBytes) {
-      exclude(weakest(answers), {
-        reason: 'over-budget',
-        detail: `${bytes} bytes of adapters would be loaded together; the budget is ${memoryBudgetBytes}.`,
-      })
+      const detail = `${bytes} bytes of adapters would be loaded together; the budget is ${memoryBudgetBytes}.`
+      excluded.set(weakest(answers), { reason: 'over-budget', detail })
       continue
     }
     const gaps = gapsOf(needs, answers, excluded)
-    const conflict = gaps.find(({ reason }) => reason === 'unsatisfiable')
-    if (answers.length === 0 && conflict !== undefined) {
-      throw new MeshError(
-        'unsatisfiable',
-        `Releases match this request, but what they require can't be had: ${conflict.detail} Ask for another version, or for the publisher to be told.`,
-        {
-          facet: conflict.facet,
-        },
-      )
-    }
+    if (answers.length === 0) refuseWhereAllClashes(gaps)
     return {
       answers: distinct(answers).map(({ facet, candidate }) => ({
         facet,
@@ -125,14 +127,54 @@ function choose(
       gaps,
     }
   }
+  if (tangles === maxTangles) throw new MeshError('too-hard', `${[...excluded.values()].at(-1)!.detail} ${askForLess}`)
   throw new MeshError(
     'unsatisfiable',
     `No set of releases that go together was found in ${maxRevisions} attempts: ask for fewer things at once.`,
   )
+}
 
-  function exclude(key: ReleaseKey, why: { reason: GapReason; detail: string }): void {
-    excluded.set(key, why)
+const askForLess = 'Ask for fewer things at once, or for exact versions such as NAME@1.2.0.'
+
+/** The answer with which, taken after the better ones, the search gets too hard. */
+function firstTangled(answers: readonly Answer[], groups: ReleaseGroups): { key: ReleaseKey; among: ReleaseKey[] } {
+  const wanted = wantedBy(answers)
+  for (let count = 1; count < wanted.length; count++) {
+    const some = wanted.slice(0, count)
+    if (solveReleases(some, groups).kind === 'too-hard') return { key: some.at(-1)!.key, among: keysOf(some) }
   }
+  return { key: wanted.at(-1)!.key, among: keysOf(wanted) }
+}
+
+function keysOf(wanted: readonly Wanted[]): ReleaseKey[] {
+  return [...new Set(wanted.map(({ key }) => key))]
+}
+
+function tangleText(keys: readonly ReleaseKey[]): string {
+  return `The requirements of ${keys.join(', ')} are too tangled to find out in bounded time whether they can be met.`
+}
+
+/** Where something matched and nothing can be had, that is a refusal and no plan full of gaps. */
+function refuseWhereAllClashes(gaps: BaseResolution['gaps']): void {
+  const clash = gaps.find(({ reason }) => reason === 'unsatisfiable' || reason === 'too-hard')
+  if (clash === undefined) return
+  const { facet, reason, detail } = clash
+  if (reason === 'too-hard') throw new MeshError('too-hard', `${detail} ${askForLess}`, { facet })
+  throw new MeshError(
+    'unsatisfiable',
+    `Releases match this request, but what they require can't be had: ${detail} Ask for another version, or for the publisher to be told.`,
+    { facet },
+  )
+}
+
+function coverAnswers(needs: readonly Need[], excluded: Exclusions): Answer[] {
+  const open = coverableNeeds(needs, excluded)
+  const cover = coverNeeds(open.length, coverCandidates(open, excluded))
+  return open.flatMap((need, i) => {
+    const key = cover.answers.get(i)
+    if (key === undefined) return []
+    return [{ facet: need.facet, need, candidate: need.candidates.find((candidate) => candidate.key === key)! }]
+  })
 }
 
 /** Needs that something still answers. A facet of several parts counts only while each part is answered. */
@@ -175,15 +217,14 @@ function distinct(answers: readonly Answer[]): Answer[] {
   return answers.filter((answer, i) => answers.findIndex((other) => pair(other) === pair(answer)) === i)
 }
 
+/** The better a release answers, the earlier it has its say about versions. */
 function wantedBy(answers: readonly Answer[]): Wanted[] {
-  const wanted = answers.map(({ need, candidate }) => ({
-    key: candidate.key,
-    ...(need.range === undefined ? {} : { range: need.range }),
-  }))
-  // What was asked with a range first, so that the plain wish for the same release follows it instead of contradicting it.
-  return wanted.toSorted(
-    (a, b) => Number(b.range !== undefined) - Number(a.range !== undefined) || byText(a.key, b.key),
-  )
+  return answers
+    .toSorted((a, b) => bestFirst(a.candidate, b.candidate))
+    .map(({ need, candidate }) => ({
+      key: candidate.key,
+      ...(need.range === undefined ? {} : { range: need.range }),
+    }))
 }
 
 function weakest(answers: readonly Answer[]): ReleaseKey {
@@ -206,11 +247,13 @@ function gapsOf(needs: readonly Need[], answers: readonly Answer[], excluded: Ex
   return [...new Set(needs.map(({ facet }) => facet))]
     .filter((facet) => !answered.has(facet))
     .map((facet) => {
-      const dropped = needs
-        .filter((need) => need.facet === facet)
+      const its = needs.filter((need) => need.facet === facet)
+      const dropped = its
         .flatMap(({ candidates }) => candidates)
         .find(({ adequate, key }) => adequate && excluded.has(key))
-      return dropped === undefined ? { facet, reason: 'not-found' as const } : { facet, ...excluded.get(dropped.key)! }
+      if (dropped !== undefined) return { facet, ...excluded.get(dropped.key)! }
+      const detail = its.find(({ detail }) => detail !== undefined)?.detail
+      return { facet, reason: 'not-found' as const, ...(detail === undefined ? {} : { detail }) }
     })
 }
 
@@ -228,11 +271,11 @@ interface Finder {
   needsOf(facet: Facet): Promise<Need[]>
 }
 
-async function createFinder(input: ResolveInput, groups: ReadonlyMap<ReleaseKey, readonly Card[]>): Promise<Finder> {
+async function createFinder(input: ResolveInput, groups: ReleaseGroups): Promise<Finder> {
   const visible = new Set(input.cards.filter((card) => card.member || input.anyPublisher).map(releaseKeyOf))
-  // What a capability says is what its newest release says.
+  // What a capability says is what its newest release says, or the channel's.
   const offered = [...visible].toSorted(byText).flatMap((key) => {
-    const card = groups.get(key)!.find((release) => satisfies(release, undefined))
+    const card = bestRelease(groups.get(key), undefined)
     return card === undefined ? [] : card.capabilities.map((capability) => ({ key, card, capability }))
   })
   const retriever: Retriever = await createRetriever(
@@ -298,7 +341,7 @@ async function createFinder(input: ResolveInput, groups: ReadonlyMap<ReleaseKey,
     const fromStrangers = publisher === undefined && !visible.has(key)
     const keys = fromStrangers ? [...visible].filter((other) => other.endsWith(`/${name}`)).toSorted(byText) : [key]
     const candidates = keys.flatMap((key): Candidate[] => {
-      const card = groups.get(key)?.find((release) => satisfies(release, range))
+      const card = bestRelease(groups.get(key), range)
       return card === undefined
         ? []
         : [
@@ -315,8 +358,14 @@ async function createFinder(input: ResolveInput, groups: ReadonlyMap<ReleaseKey,
             },
           ]
     })
-    return { facet: facet.text, range, candidates }
+    if (candidates.length > 0) return { facet: facet.text, range, candidates }
+    const withdrawn = keys.map((key) => withdrawnRelease(groups.get(key), [[range]])).find((card) => card !== undefined)
+    return { facet: facet.text, range, candidates, ...(withdrawn && { detail: withdrawalText(withdrawn) }) }
   }
+}
+
+function withdrawalText({ name, version, withdrawn }: Card): string {
+  return `${name}@${version} is withdrawn${withdrawn === '' ? '' : `: "${withdrawn}"`}.`
 }
 
 function signalOf(input: ResolveInput): { signal?: AbortSignal } {

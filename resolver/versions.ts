@@ -1,146 +1,82 @@
-// Which release of each capability: the highest that satisfies what is asked and what the others require, all at once.
-// The function's shape is that of a complete solver; this one tries the highest first and steps back within a bounded number of tries.
-import semver from 'semver'
+// Which release of each capability: the best that satisfy what is asked and what the others require, all at once.
 import type { Card } from './cards.ts'
-import { byText } from './cover.ts'
-
-/** A capability's releases are chosen among under one key: the bare name for members', `publisher/name` for others'. */
-export type ReleaseKey = string
-
-export interface Wanted {
-  readonly key: ReleaseKey
-  /** Semver range; any release without a prerelease when absent. */
-  readonly range?: string
-}
+import { conflictCore } from './conflict-core.ts'
+import { conflictText } from './conflict-text.ts'
+import type { ReleaseGroups, ReleaseKey } from './release-groups.ts'
+import { searchVersions } from './search-versions.ts'
+import { createRules, requiredKey } from './version-rules.ts'
+import type { Fact, Wanted } from './version-rules.ts'
 
 export type Solution =
   | {
       readonly kind: 'solved'
+      /** In the order in which they were decided. */
       readonly releases: ReadonlyMap<ReleaseKey, Card>
       readonly requiredBy: ReadonlyMap<ReleaseKey, readonly ReleaseKey[]>
+      readonly steps: number
     }
-  | { readonly kind: 'unsatisfiable'; readonly reason: string }
+  | {
+      readonly kind: 'unsatisfiable'
+      /** One paragraph. */
+      readonly reason: string
+      /** The wishes that it is about: at least one of them must be given up. */
+      readonly wishes: readonly ReleaseKey[]
+      readonly steps: number
+    }
+  | { readonly kind: 'too-hard'; readonly steps: number }
 
-/** Tries after which a tangle of ranges is given up: hostile cards must not cost more. */
-const maxTries = 5_000
+/** Steps of the search before a tangle of ranges is given up: hostile releases must not cost more. A few tenths of a second. */
+export const defaultMaxSteps = 500_000
 /** Most releases of one persona, required ones included. */
 const maxReleases = 64
 
-export function releaseKeyOf(card: Pick<Card, 'member' | 'publisher' | 'name'>): ReleaseKey {
-  return card.member || card.publisher === undefined ? card.name : `${card.publisher}/${card.name}`
-}
-
-/** Cards by key, best first: highest version, then smallest id. Members' cards are also found as `publisher/name`. */
-export function groupReleases(cards: readonly Card[]): Map<ReleaseKey, Card[]> {
-  const groups = new Map<ReleaseKey, Card[]>()
-  for (const card of cards) {
-    const keys = new Set([
-      releaseKeyOf(card),
-      ...(card.publisher === undefined ? [] : [`${card.publisher}/${card.name}`]),
-    ])
-    for (const key of keys) {
-      const group = groups.get(key) ?? []
-      group.push(card)
-      groups.set(key, group)
+/**
+ * One release per key for all of `wanted` and, transitively, what those releases require. Complete: finds a solution where there is one,
+ * unless `maxSteps` end before. Of all solutions it is the one that comes first in this order: the first wish has its best release that
+ * is part of any solution; given that one, so has the second, and so on through the wishes and then, breadth first, through what
+ * the chosen releases require, in the order in which they name it. Releases of one key, at most 1,024 of them, are ordered as
+ * `ReleaseGroup.cards` says. A solution of more than 64 releases is none; others with fewer are not looked for.
+ */
+export function solveReleases(
+  wanted: readonly Wanted[],
+  groups: ReleaseGroups,
+  maxSteps: number = defaultMaxSteps,
+): Solution {
+  const rules = createRules(wanted, groups)
+  const result = searchVersions(rules, maxSteps)
+  if (result.kind === 'too-hard') return result
+  const { steps } = result
+  if (result.kind === 'contradiction') {
+    const core = conflictCore(result.nogood, rules)
+    return { kind: 'unsatisfiable', reason: conflictText(core, rules, groups), wishes: wishesAmong(core), steps }
+  }
+  const releases = new Map<ReleaseKey, Card>()
+  for (const [key, index] of result.indexes) releases.set(key, groups.get(key)!.cards[index]!)
+  const count = new Set(Array.from(releases.values(), ({ id }) => id)).size
+  if (count > maxReleases) {
+    const reason = `What is asked for and what it requires come to ${count} releases; at most ${maxReleases} go together.`
+    return {
+      kind: 'unsatisfiable',
+      reason,
+      wishes: wishesAmong(rules.wishes.map(({ origin }) => origin as Fact)),
+      steps,
     }
   }
-  for (const group of groups.values()) group.sort(newestFirst)
-  return groups
+  return { kind: 'solved', releases, requiredBy: requiredByOf(releases, groups), steps }
 }
 
-function newestFirst(a: Card, b: Card): number {
-  return semver.rcompare(a.version, b.version) || byText(a.id, b.id)
+function wishesAmong(facts: readonly Fact[]): ReleaseKey[] {
+  return [...new Set(facts.flatMap((fact) => (fact.kind === 'wish' ? [fact.key] : [])))]
 }
 
-/** Whether a release may be chosen for a range. Prereleases only where the range names one. */
-export function satisfies(card: Card, range: string | undefined): boolean {
-  if (range === undefined) return semver.prerelease(card.version) === null
-  return semver.satisfies(card.version, range)
-}
-
-interface Demand {
-  readonly key: ReleaseKey
-  readonly range: string | undefined
-  /** Key of the release that requires it; undefined for what was asked. */
-  readonly by: ReleaseKey | undefined
-}
-
-/** Highest releases for all of `wanted` and, transitively, what they require, with one release per key. */
-export function solveReleases(wanted: readonly Wanted[], groups: ReadonlyMap<ReleaseKey, readonly Card[]>): Solution {
-  const chosen = new Map<ReleaseKey, Card>()
+function requiredByOf(releases: ReadonlyMap<ReleaseKey, Card>, groups: ReleaseGroups): Map<ReleaseKey, ReleaseKey[]> {
   const requiredBy = new Map<ReleaseKey, ReleaseKey[]>()
-  let tries = 0
-  let reason = ''
-
-  const demands = wanted.map(({ key, range }): Demand => ({ key, range, by: undefined }))
-  return solve(demands, 0) ? { kind: 'solved', releases: chosen, requiredBy } : { kind: 'unsatisfiable', reason }
-
-  function solve(demands: readonly Demand[], from: number): boolean {
-    const demand = demands[from]
-    if (demand === undefined) return true
-    const { key, range, by } = demand
-    const already = chosen.get(key)
-    if (already !== undefined) {
-      // A plain wish is content with whatever a range has chosen, prereleases included.
-      if (range !== undefined && !satisfies(already, range))
-        return fail(`${sayDemand(demand)}, but ${already.name}@${already.version} is needed beside it`)
-      return within(key, by, () => solve(demands, from + 1))
+  for (const [key, card] of releases) {
+    for (const needed of new Set(card.requires.map((required) => requiredKey(required, card, groups)))) {
+      const dependents = requiredBy.get(needed)
+      if (dependents === undefined) requiredBy.set(needed, [key])
+      else dependents.push(key)
     }
-    const group = groups.get(key) ?? []
-    const fitting = group.filter((card) => satisfies(card, range))
-    if (fitting.length === 0) return fail(`${sayDemand(demand)}, and ${sayOffer(group)}`)
-    for (const card of fitting) {
-      if (++tries > maxTries) return fail(`more than ${maxTries} combinations of versions were tried`)
-      if (chosen.size >= maxReleases) return fail(`more than ${maxReleases} releases would be needed together`)
-      chosen.set(key, card)
-      const more = card.requires.map((required): Demand => ({
-        key: requiredKey(required, card, groups),
-        range: required.range,
-        by: key,
-      }))
-      if (within(key, by, () => solve([...demands, ...more], from + 1))) return true
-      chosen.delete(key)
-    }
-    return false
   }
-
-  function within(key: ReleaseKey, by: ReleaseKey | undefined, next: () => boolean): boolean {
-    if (by === undefined) return next()
-    const dependents = requiredBy.get(key) ?? []
-    requiredBy.set(key, [...dependents, by])
-    if (next()) return true
-    if (dependents.length === 0) requiredBy.delete(key)
-    else requiredBy.set(key, dependents)
-    return false
-  }
-
-  function fail(why: string): false {
-    // The first obstacle met with the highest releases is the one that helps: later ones come from older releases.
-    if (reason === '') reason = why
-    return false
-  }
-}
-
-/** A bare name means the community's release, or else one of the same publisher. */
-function requiredKey(
-  required: { readonly publisher?: string; readonly name: string },
-  card: Card,
-  groups: ReadonlyMap<ReleaseKey, readonly Card[]>,
-): ReleaseKey {
-  if (required.publisher !== undefined) return `${required.publisher}/${required.name}`
-  if (groups.has(required.name) || card.publisher === undefined) return required.name
-  return `${card.publisher}/${required.name}`
-}
-
-function sayDemand({ key, range, by }: Demand): string {
-  const what = range === undefined ? key : `${key}@${range}`
-  return by === undefined ? `${what} is asked for` : `${by} requires ${what}`
-}
-
-function sayOffer(group: readonly Card[]): string {
-  if (group.length === 0) return 'no release of it is known for this base'
-  return `only ${group
-    .slice(0, 5)
-    .map((card) => card.version)
-    .join(', ')}${group.length > 5 ? ', …' : ''} is known for this base`
+  return requiredBy
 }
