@@ -1,11 +1,14 @@
-// Whether llama.cpp computes with converted and baked adapters what PEFT computed: every adapter for a `llama` base, both corpora, scales
-// 1 and 0.5, and all mixes, stacked against baked. Run with `node bench/adapter-agreement.ts`; exits 1 if a bound is missed.
+// Whether llama.cpp computes with converted and baked adapters what PEFT computed: every adapter of the kit on its base and on a copy with
+// q, k and v fused, both corpora, scales 1 and 0.5, and all mixes, stacked against baked. Run with `node bench/adapter-agreement.ts`; exits 1
+// if a bound is missed.
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtempDisposable } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bakeAdapters, convertPeft, inspectBase } from '../model-files/index.ts'
+import { fuseQkv } from '../testing/fuse-qkv.ts'
+import { adaptersOfBases } from '../testing/kit-adapters.ts'
 import { kit } from '../testing/kit.ts'
 import { heldoutPassages, largestLogDifference, runLlama } from '../testing/llama-runs.ts'
 
@@ -40,34 +43,36 @@ function report(label: string, value: number, bound: number, text: string): void
   console.log(`${label.padEnd(58)} ${text} ${value < bound ? '' : `MISSED (${bound})`}`)
 }
 
-const basesOf: Record<string, readonly string[]> = {
-  stories260K: ['peft-shakespeare', 'peft-recipes', 'peft-rslora', 'peft-pattern'],
-  'tiny-mistral': ['peft-mistral'],
+for (const [baseName, adapters] of Object.entries(adaptersOfBases)) {
+  const plain = kit.path('models', `${baseName}.gguf`)
+  await measure(plain, adapters, '')
+  // Phi-3 has its q, k and v fused as it is.
+  if (baseName === 'tiny-phi3') continue
+  const fused = pathOf(`${baseName}-fused`)
+  writeFileSync(fused, fuseQkv(readFileSync(plain)))
+  await measure(fused, adapters, ', q k v fused')
 }
-for (const [baseName, adapters] of Object.entries(basesOf)) {
-  const basePath = kit.path('models', `${baseName}.gguf`)
+
+async function measure(basePath: string, adapters: readonly string[], note: string): Promise<void> {
   const base = await inspectBase(basePath)
   for (const adapter of adapters) {
-    await convertPeft({ dir: kit.path('adapters', adapter), base, out: pathOf(adapter) })
+    const out = pathOf(`${adapter}${note === '' ? '' : '-fused'}`)
+    await convertPeft({ dir: kit.path('adapters', adapter), base, out })
     const { nll } = readJson<Expected>('adapters', adapter, 'expected.json')
     const rows = corpora.flatMap((corpus) => [
       { corpus, scale: 1, expected: nll[corpus]['base+adapter'] },
       { corpus, scale: 0.5, expected: nll[corpus]['base+adapter at scale 0.5'] },
     ])
     const runs = rows.map(({ corpus, scale }) => ({
-      adapters: [{ path: pathOf(adapter), scale }],
+      adapters: [{ path: out, scale }],
       passages: heldoutPassages(corpus),
     }))
     const results = await runLlama({ base: basePath, runs })
     for (const [index, { corpus, scale, expected }] of rows.entries()) {
       const { meanNll } = results[index]!
       const difference = Math.abs(meanNll / expected - 1)
-      report(
-        `${adapter}, ${corpus}, scale ${scale}`,
-        difference,
-        1e-2,
-        `PEFT ${expected}  llama.cpp ${meanNll.toFixed(6)}  relative ${difference.toExponential(1)}`,
-      )
+      const text = `PEFT ${expected}  llama.cpp ${meanNll.toFixed(6)}  relative ${difference.toExponential(1)}`
+      report(`${adapter}, ${corpus}, scale ${scale}${note}`, difference, 1e-2, text)
     }
   }
 }

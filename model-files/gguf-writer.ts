@@ -1,8 +1,5 @@
 // Writes GGUF version 3 in the one form the mesh uses: metadata and tensors in the order given, alignment 32, zero padding after the header
 // and after every tensor. Reading a valid adapter and writing it again gives the same bytes.
-import { createHash } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import {
   ggufAlignment,
   ggufMagic,
@@ -13,6 +10,9 @@ import {
   tensorNameMaxBytes,
 } from './gguf-format.ts'
 import type { GgmlType, GgufValue, GgufValueType } from './gguf-format.ts'
+import { writeWholeFile, type ByteChunks, type WrittenFile } from './whole-file.ts'
+
+export type { WrittenFile } from './whole-file.ts'
 
 export interface GgufTensorShape {
   readonly name: string
@@ -26,17 +26,11 @@ export interface GgufTensorSource<Data> extends GgufTensorShape {
   readonly data: Data
 }
 
-export type GgufChunks = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+export type GgufChunks = Uint8Array | ByteChunks
 
 export interface GgufContent<Data> {
   readonly metadata: Iterable<readonly [string, GgufValue]>
   readonly tensors: readonly GgufTensorSource<Data>[]
-}
-
-export interface WrittenFile {
-  readonly bytes: number
-  /** SHA-256 of the file, 32 bytes. */
-  readonly sha256: Uint8Array
 }
 
 /** A whole file in memory. */
@@ -54,40 +48,13 @@ export function writeGguf(content: GgufContent<Uint8Array>): Uint8Array<ArrayBuf
   return out
 }
 
-/**
- * Writes a file piece by piece, for sizes that shouldn't be held in memory. It appears under its name only when it is complete and on
- * disk: `path` is written as `path.partial`, synced and renamed. On failure nothing is left.
- */
+/** Writes a file piece by piece, for sizes that shouldn't be held in memory; in full or not at all. */
 export async function writeGgufFile(
   path: string,
   content: GgufContent<GgufChunks>,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<WrittenFile> {
-  const partial = `${path}.partial`
-  const file = await open(partial, 'w')
-  const hash = createHash('sha256')
-  let bytes = 0
-  const write = async (chunk: Uint8Array): Promise<void> => {
-    options.signal?.throwIfAborted()
-    hash.update(chunk)
-    for (let done = 0; done < chunk.length;) {
-      done += (await file.write(chunk, done, chunk.length - done)).bytesWritten
-    }
-    bytes += chunk.length
-  }
-  try {
-    await write(encodeGgufHeader(content))
-    for (const tensor of content.tensors) await writeTensor(tensor, write)
-    await file.sync()
-    await file.close()
-    await rename(partial, path)
-  } catch (error) {
-    await file.close().catch(() => undefined)
-    await rm(partial, { force: true })
-    throw error
-  }
-  await syncFolder(dirname(path))
-  return { bytes, sha256: new Uint8Array(hash.digest()) }
+  return await writeWholeFile(path, fileChunks(content), options)
 }
 
 /** Header, metadata and tensor infos, padded: everything before the data section. */
@@ -117,30 +84,21 @@ export function encodeGgufHeader(content: {
   return out.padded(ggufAlignment)
 }
 
-async function writeTensor(
-  tensor: GgufTensorSource<GgufChunks>,
-  write: (chunk: Uint8Array) => Promise<void>,
-): Promise<void> {
+async function* fileChunks(content: GgufContent<GgufChunks>): AsyncGenerator<Uint8Array> {
+  yield encodeGgufHeader(content)
+  for (const tensor of content.tensors) yield* tensorBytesOf(tensor)
+}
+
+async function* tensorBytesOf(tensor: GgufTensorSource<GgufChunks>): AsyncGenerator<Uint8Array> {
   const size = sizeOf(tensor)
   let written = 0
   for await (const chunk of tensor.data instanceof Uint8Array ? [tensor.data] : tensor.data) {
     written += chunk.length
     if (written > size) break
-    await write(chunk)
+    yield chunk
   }
   if (written !== size) throw wrongSize(tensor, written)
-  await write(new Uint8Array(padTo(size, ggufAlignment) - size))
-}
-
-async function syncFolder(path: string): Promise<void> {
-  // Windows can't open a folder for syncing; its rename is durable enough without.
-  if (process.platform === 'win32') return
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
+  yield new Uint8Array(padTo(size, ggufAlignment) - size)
 }
 
 function sizeOf(tensor: GgufTensorShape): number {

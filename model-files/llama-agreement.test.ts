@@ -5,6 +5,7 @@ import { mkdtempDisposable, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { adaptersOfBases } from '../testing/kit-adapters.ts'
 import { kit } from '../testing/kit.ts'
 import { heldoutPassages, largestLogDifference, runLlama, type LlamaRun } from '../testing/llama-runs.ts'
 import { f32Tensor, safetensorsBytes, writePeftFolder } from '../testing/peft-folder.ts'
@@ -18,7 +19,7 @@ import { randomAdapter, randomBase, randomBaseBytes } from './random-model.ts'
 import { decodeTensor, encodeTensor } from './tensor-dtypes.ts'
 import { readAdapter, updateOf } from './testing/read-adapter.ts'
 
-const onStories = ['peft-shakespeare', 'peft-recipes', 'peft-rslora', 'peft-pattern']
+const { stories260K: onStories, ...onOthers } = adaptersOfBases
 const files = new AsyncDisposableStack()
 let folder = ''
 const pathOf = (name: string): string => join(folder, `${name}.gguf`)
@@ -42,7 +43,8 @@ describe.skipIf(!kit.present)('through the real llama.cpp (needs the kit)', () =
 
   beforeAll(async () => {
     for (const adapter of onStories) await convert(adapter, 'stories260K')
-    await convert('peft-mistral', 'tiny-mistral')
+    for (const [base, adapters] of Object.entries(onOthers))
+      for (const adapter of adapters) await convert(adapter, base)
   })
 
   interface Expected {
@@ -62,7 +64,9 @@ describe.skipIf(!kit.present)('through the real llama.cpp (needs the kit)', () =
         ['peft-pattern', 'recipes', 1],
       ],
     ],
-    ['tiny-mistral', [['peft-mistral', 'recipes', 1]]],
+    ...Object.entries(onOthers).map(
+      ([base, adapters]) => [base, adapters.map((adapter) => [adapter, 'recipes', 1] as const)] as const,
+    ),
   ]
 
   test.each(rows)('converted adapters on %s have the NLL that PEFT has: %j', async (baseName, ofBase) => {

@@ -177,7 +177,7 @@ describe('refused by name, and nothing is written', () => {
       'a fused module of another architecture',
       pair('model.layers.0.self_attn.qkv_proj', [2, 16], [32, 2]),
       {},
-      'architecture-not-supported',
+      'architecture-mismatch',
     ],
     ['a layer that the base lacks', pair('model.layers.2.self_attn.v_proj', [2, 16], [8, 2]), {}, 'shape-mismatch'],
     [
@@ -194,7 +194,7 @@ describe('refused by name, and nothing is written', () => {
       'a config of another class of models',
       vProjection(),
       { auto_mapping: { base_model_class: 'Qwen2ForCausalLM' } },
-      'architecture-not-supported',
+      'architecture-mismatch',
     ],
     [
       'an overflow by scaling',

@@ -1,30 +1,33 @@
-// PEFT folder -> LoRA GGUF for a base of the GGUF architecture `llama` (Llama, Mistral). Either the file it writes adds exactly the update
-// that PEFT would, or nothing is written and a named error says why. Called with folders from strangers: see safetensors.ts for the bounds.
+// PEFT folder -> LoRA GGUF. Either the file it writes adds exactly the update that PEFT would, or nothing is written and a named error says
+// why. Called with folders from strangers: see safetensors.ts for the bounds.
 //
 // One alpha per file: llama.cpp scales a pair by alpha / rank. Where every module's scale has that form with one common alpha, the matrices
-// are copied bit by bit; otherwise each scale is multiplied into B (in float64, rounded once) and alpha is 0, "scaled already".
+// are copied bit by bit; otherwise each scale is multiplied into B (in float64, rounded once) and alpha is 0, "scaled already". Where the base
+// fuses what the model has apart, or the other way round, the pairs are regrouped: see stacked-pairs.ts.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { limits, MeshError } from '../protocol/index.ts'
 import { alphaMax } from './adapter-metadata.ts'
+import { baseMatrices, rowOrderOf, type BaseMatrix, type ConversionBase } from './base-matrices.ts'
 import { openFileSource, type ByteSource } from './byte-source.ts'
 import { peftConfigMaxBytes, readPeftConfig, type PeftConfig } from './peft-config.ts'
-import { llamaTarget, parsePeftTensorName, type GgufTarget } from './peft-names.ts'
-import { reorderRows, rotaryRowOrder } from './rotary-rows.ts'
-import { readSafetensor, readSafetensors, type SafetensorsFile, type SafetensorsTensor } from './safetensors.ts'
-import { decodeTensor, encodeTensor, indexOfNonFinite } from './tensor-dtypes.ts'
+import { requireClass, traitsOf } from './peft-architectures.ts'
+import { pairModules, type PeftModule } from './peft-modules.ts'
+import { readSafetensors } from './safetensors.ts'
+import {
+  allComponents,
+  commonRows,
+  encodeFinite,
+  stackedA,
+  stackedB,
+  totalRows,
+  transposed,
+  type Share,
+  type StackedMatrix,
+} from './stacked-pairs.ts'
 import { targetKind, writeLora, type LoraMatrix, type LoraPair, type WriteOptions } from './write-lora.ts'
 
-/** What converting needs to know of a base; `inspectBase` gives more. */
-export interface ConversionBase {
-  readonly architecture: string
-  /** Shapes in GGUF order: [in, out]. */
-  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>
-  /** Per block: of how many heads the rows of attn_q, and those of attn_k and attn_v, consist. */
-  readonly heads: readonly { readonly query: number; readonly keyValue: number }[]
-  /** Whether the token embedding serves as output too. */
-  readonly tied: boolean
-}
+export type { ConversionBase } from './base-matrices.ts'
 
 export interface ConvertPeftRequest extends WriteOptions {
   /** Folder with `adapter_config.json` and `adapter_model.safetensors`. */
@@ -48,51 +51,33 @@ export interface ConvertedAdapter {
 }
 
 /**
- * Throws `architecture-not-supported`, `peft-unsupported`, `safetensors-malformed`, `shape-mismatch`, `not-finite`, `rank-limit`,
- * `not-found`, or what `writeLora` throws.
+ * Throws `architecture-not-supported`, `architecture-mismatch`, `peft-unsupported`, `safetensors-malformed`, `shape-mismatch`, `not-finite`,
+ * `rank-limit`, `not-found`, or what `writeLora` throws.
  */
 export async function convertPeft(request: ConvertPeftRequest): Promise<ConvertedAdapter> {
   const { dir, base, out } = request
-  requireLlama(base.architecture, base.architecture)
-  requirePart(dir, 'adapter_config.json')
-  using configFile = openFileSource(join(dir, 'adapter_config.json'))
-  const config = readPeftConfig(configFile.read(0, Math.min(configFile.size, peftConfigMaxBytes + 1)))
-  if (config.baseModelClass !== undefined && !/^(Llama|Mistral)/.test(config.baseModelClass)) {
-    requireLlama('other', config.baseModelClass)
-  }
+  traitsOf(base.architecture)
+  const config = readConfig(dir)
+  if (config.baseModelClass !== undefined) requireClass(config.baseModelClass, base.architecture)
   using weights = openWeights(dir)
-  const file = readSafetensors(weights)
-  const modules = pairModules(file, config, base)
-  const alpha = commonAlpha(modules)
-  const pairs = modules.map((module) => ggufPair(file, module, alpha === 0))
+  const modules = pairModules(readSafetensors(weights), config, base)
+  const changed = changedMatrices(modules, base)
+  const alpha = commonAlpha(changed)
+  const pairs = changed.map((matrix) => ggufPair(matrix, alpha === 0))
   const written = await writeLora(out, { architecture: base.architecture, alpha, pairs }, request)
   return {
     out,
     ...written,
-    rank: Math.max(...modules.map(({ rank }) => rank)),
+    rank: Math.max(...changed.map(({ rank }) => rank)),
     alpha,
-    targets: [...new Set(modules.map(({ target }) => targetKind(target.tensor)))].toSorted(),
+    targets: [...new Set(changed.map(({ matrix }) => targetKind(matrix.tensor)))].toSorted(),
   }
 }
 
-interface PeftModule {
-  readonly name: string
-  readonly target: GgufTarget
-  readonly a: SafetensorsTensor
-  readonly b: SafetensorsTensor
-  readonly embedding: boolean
-  readonly rank: number
-  readonly scale: number
-  readonly rowOrder: Uint32Array | undefined
-}
-
-function requireLlama(architecture: string, name: string): void {
-  if (architecture === 'llama') return
-  throw new MeshError(
-    'architecture-not-supported',
-    `Adapters for ${name} can't be converted yet: only Llama and Mistral models (GGUF architecture "llama") can.`,
-    { architecture: name },
-  )
+function readConfig(dir: string): PeftConfig {
+  requirePart(dir, 'adapter_config.json')
+  using file = openFileSource(join(dir, 'adapter_config.json'))
+  return readPeftConfig(file.read(0, Math.min(file.size, peftConfigMaxBytes + 1)))
 }
 
 /** A folder without it is no PEFT folder; where there is no folder at all, opening it says so. */
@@ -135,180 +120,70 @@ function openWeights(dir: string): ByteSource & Disposable {
   )
 }
 
-function pairModules(file: SafetensorsFile, config: PeftConfig, base: ConversionBase): PeftModule[] {
-  if (file.tensors.length === 0)
-    throw new MeshError('peft-unsupported', 'The adapter holds no tensors. Nothing was trained, or nothing was saved.')
-  const found = new Map<string, { embedding: boolean; a?: SafetensorsTensor; b?: SafetensorsTensor }>()
-  for (const tensor of file.tensors) {
-    const { module, part, embedding } = parsePeftTensorName(tensor.name)
-    const pair = found.get(module) ?? { embedding }
-    if (pair.embedding !== embedding || pair[part] !== undefined)
-      throw incomplete(module, 'has more than one pair of matrices')
-    pair[part] = tensor
-    found.set(module, pair)
-  }
-  return [...found].map(([name, { a, b, embedding }]) => {
-    if (a === undefined || b === undefined) throw incomplete(name, `lacks its ${a === undefined ? 'A' : 'B'} matrix`)
-    return aModule(name, a, b, embedding, config, base)
-  })
+/** A matrix of the base that the adapter changes, and the modules that hold its parts. */
+interface ChangedMatrix {
+  readonly matrix: BaseMatrix
+  /** Of the pair to write: the ranks of its modules add up. */
+  readonly rank: number
+  readonly shares: readonly { readonly module: PeftModule; readonly runs: Share['runs'] }[]
 }
 
-function incomplete(module: string, problem: string): MeshError {
-  return new MeshError(
-    'peft-unsupported',
-    `The module ${module} ${problem}. Save the adapter again with save_pretrained.`,
-    { module },
+function changedMatrices(modules: readonly PeftModule[], base: ConversionBase): ChangedMatrix[] {
+  const byBlock = Map.groupBy(modules, ({ block }) => block)
+  return [...byBlock].flatMap(([block, ofBlock]) =>
+    baseMatrices(base, block)
+      .map((matrix) => changedMatrix(matrix, ofBlock, base))
+      .filter(({ shares }) => shares.length > 0),
   )
 }
 
-function aModule(
-  name: string,
-  a: SafetensorsTensor,
-  b: SafetensorsTensor,
-  embedding: boolean,
-  config: PeftConfig,
-  base: ConversionBase,
-): PeftModule {
-  const target = llamaTarget(name)
-  if (embedding !== (target.tensor === 'token_embd.weight'))
-    throw incomplete(name, 'is an embedding on one side and a linear module on the other')
-  if (!config.mayTarget(name)) {
-    throw new MeshError(
-      'peft-unsupported',
-      `The adapter holds ${name}, but target_modules of adapter_config.json does not list it: PEFT would leave it out. Make the two agree.`,
-      {
-        module: name,
-      },
-    )
-  }
-  const { rank, scale } = config.scalingOf(name)
-  checkShapes(name, target.tensor, a, b, rank, embedding, base)
-  const rowOrder = rowOrderOf(name, target, b.shape[0]!, base)
-  return { name, target, a, b, embedding, rank, scale, rowOrder }
-}
-
-function rowOrderOf(name: string, { rotary }: GgufTarget, rows: number, base: ConversionBase): Uint32Array | undefined {
-  if (rotary === undefined) return undefined
-  const heads = base.heads[rotary.block]?.[rotary.heads] ?? 0
-  const order = rotaryRowOrder(rows, heads)
-  if (order === undefined) throw mismatch(name, `its ${rows} rows don't make ${heads} heads of an even size`)
-  return order
-}
-
-function mismatch(module: string, problem: string): MeshError {
-  return new MeshError('shape-mismatch', `The module ${module} does not fit: ${problem}.`, { module })
-}
-
-function checkShapes(
-  name: string,
-  tensor: string,
-  a: SafetensorsTensor,
-  b: SafetensorsTensor,
-  rank: number,
-  embedding: boolean,
-  base: ConversionBase,
-): void {
-  const weight = base.tensors.get(tensor)
-  if (weight === undefined || weight.shape.length !== 2) {
-    const hint =
-      /attn_[qkv]/.test(tensor) && base.tensors.has(tensor.replace(/attn_[qkv]/, 'attn_qkv'))
-        ? ' (its q, k and v are fused: use a GGUF without fused tensors)'
-        : ''
-    throw mismatch(name, `the base has no matrix ${tensor}${hint}`)
-  }
-  if (base.tied && (tensor === 'token_embd.weight' || tensor === 'output.weight')) {
-    throw new MeshError(
-      'peft-unsupported',
-      "The base uses its token embedding as output too, and an adapter of that shared matrix can't be run. Train without embed_tokens and lm_head.",
-      { module: name },
-    )
-  }
-  const [inputs, outputs] = embedding ? [weight.shape[1], weight.shape[0]] : weight.shape
-  const describe = (shape: readonly (number | undefined)[]): string => `[${shape.join(', ')}]`
-  for (const [part, { shape }, expected] of [
-    ['A', a, [rank, inputs]],
-    ['B', b, [outputs, rank]],
-  ] as const) {
-    if (shape.length !== 2 || shape[0] !== expected[0] || shape[1] !== expected[1]) {
-      throw mismatch(
-        name,
-        `${part} has the shape ${describe(shape)} where ${describe(expected)} is expected (rank ${rank}, by adapter_config.json, on ${tensor})`,
-      )
-    }
-  }
+function changedMatrix(matrix: BaseMatrix, modules: readonly PeftModule[], base: ConversionBase): ChangedMatrix {
+  const shares = modules
+    .map((module) => {
+      const runs = commonRows(module.parts, matrix.parts, (rows) => rowOrderOf(base, module.block, rows))
+      return { module, runs }
+    })
+    .filter(({ runs }) => runs.length > 0)
+  const rank = shares.reduce((sum, { module }) => sum + module.pair.rank, 0)
+  if (rank <= limits.rankMax) return { matrix, rank, shares }
+  const names = shares.map(({ module }) => module.name).join(', ')
+  throw new MeshError(
+    'rank-limit',
+    `The base keeps ${names} in one matrix, ${matrix.tensor}, whose update would have rank ${rank}; at most ${limits.rankMax} is allowed. Use a base file without fused tensors.`,
+    { tensor: matrix.tensor, rank },
+  )
 }
 
 /** The alpha for the file: the one for which alpha / rank is every module's scale, or 0 if there is none and scales must be folded. */
-function commonAlpha(modules: readonly PeftModule[]): number {
-  const alphas = new Set(modules.map(({ scale, rank }) => Math.fround(scale * rank)))
+function commonAlpha(changed: readonly ChangedMatrix[]): number {
+  const alphas = new Set(
+    changed.flatMap(({ rank, shares }) => shares.map(({ module }) => Math.fround(module.scale * rank))),
+  )
   const [alpha] = alphas
   return alphas.size === 1 && alpha !== undefined && alpha <= alphaMax ? alpha : 0
 }
 
-function ggufPair(file: SafetensorsFile, module: PeftModule, fold: boolean): LoraPair {
-  const { a, b, target, rank } = module
+function ggufPair({ matrix, shares }: ChangedMatrix, fold: boolean): LoraPair {
+  const stacked = shares.map(({ module: { pair, scale }, runs }): Share => ({
+    pair,
+    runs,
+    factor: fold ? scale : 1,
+    components: allComponents(pair),
+  }))
+  const a = stackedA(stacked, matrix.inputs)
+  const names = shares.map(({ module }) => module.name).join(', ')
   return {
-    target: target.tensor,
+    target: matrix.tensor,
     // An embedding is read by rows, one per token: llama.cpp wants its A as (tokens, rank).
-    a: module.embedding
-      ? { dtype: a.dtype, shape: [rank, a.shape[1]!], chunks: () => transposed(finiteBytes(file, a), a) }
-      : { dtype: a.dtype, shape: [a.shape[1]!, rank], chunks: () => finiteBytes(file, a) },
-    b: fold
-      ? foldedMatrix(file, module)
-      : { dtype: b.dtype, shape: [rank, b.shape[0]!], chunks: () => permuted(finiteBytes(file, b), module) },
+    a: loraMatrix(matrix.tensor === 'token_embd.weight' ? transposed(a) : a, names),
+    b: loraMatrix(stackedB(stacked, totalRows(matrix.parts)), names),
   }
 }
 
-/** B with its scale multiplied in; stays in its half-precision type where every product can be written in it exactly. */
-function foldedMatrix(file: SafetensorsFile, module: PeftModule): LoraMatrix {
-  const { b, scale, rank } = module
-  const products = (): Float64Array =>
-    Float64Array.from(decodeTensor(b.dtype, finiteBytes(file, b)), (value) => value * scale)
-  const keepsType = b.dtype !== 'F32' && isExact(b.dtype, products())
-  const dtype = keepsType ? b.dtype : 'F32'
+function loraMatrix(matrix: StackedMatrix, modules: string): LoraMatrix {
   return {
-    dtype,
-    shape: [rank, b.shape[0]!],
-    chunks: () => permuted(finite(b.name, dtype, encodeTensor(dtype, products())), module),
+    dtype: matrix.dtype,
+    shape: [matrix.columns, matrix.rows],
+    chunks: () => encodeFinite(matrix, modules),
   }
-}
-
-function isExact(dtype: SafetensorsTensor['dtype'], values: Float64Array): boolean {
-  const stored = decodeTensor(dtype, encodeTensor(dtype, values))
-  return values.every((value, index) => value === stored[index])
-}
-
-function permuted(bytes: Uint8Array, { rowOrder }: PeftModule): Uint8Array {
-  return rowOrder === undefined ? bytes : reorderRows(bytes, bytes.length / rowOrder.length, rowOrder)
-}
-
-/** Row-major (rows, columns) -> (columns, rows), any element size. */
-function transposed(bytes: Uint8Array, { shape }: SafetensorsTensor): Uint8Array {
-  const [rows, columns] = [shape[0]!, shape[1]!]
-  const size = bytes.length / (rows * columns)
-  const out = new Uint8Array(bytes.length)
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const from = (row * columns + column) * size
-      out.set(bytes.subarray(from, from + size), (column * rows + row) * size)
-    }
-  }
-  return out
-}
-
-function finiteBytes(file: SafetensorsFile, tensor: SafetensorsTensor): Uint8Array {
-  return finite(tensor.name, tensor.dtype, readSafetensor(file, tensor))
-}
-
-function finite(name: string, dtype: SafetensorsTensor['dtype'], bytes: Uint8Array): Uint8Array {
-  const index = indexOfNonFinite(decodeTensor(dtype, bytes))
-  if (index < 0) return bytes
-  throw new MeshError(
-    'not-finite',
-    `Value ${index} of ${name} is not a finite number once scaled. The training diverged, or the file is damaged.`,
-    {
-      tensor: name,
-      index,
-    },
-  )
 }

@@ -1,6 +1,6 @@
 // Model files made of random numbers: valid in every respect, good for nothing but tests and measurements, and of any size.
 // The same options give the same bytes. llama.cpp loads them; what they say is noise.
-import { MeshError } from '../protocol/index.ts'
+import { MeshError, type SupportedArchitecture } from '../protocol/index.ts'
 import type { AdapterBase } from './adapter-validator.ts'
 import { elementCount, ggmlTypes } from './gguf-format.ts'
 import type { GgufValue } from './gguf-format.ts'
@@ -8,15 +8,20 @@ import { writeGguf, writeGgufFile } from './gguf-writer.ts'
 import type { GgufContent, WrittenFile } from './gguf-writer.ts'
 import { randomNumbers } from './random-numbers.ts'
 import { encodeTensor } from './tensor-dtypes.ts'
+import { blockTensors, hyperparametersOf, randomMatrix, randomNorm, type RandomTensor } from './random-blocks.ts'
 import type { TensorDtype } from './tensor-dtypes.ts'
 
 export interface RandomBaseOptions {
+  /** Default llama. */
+  readonly architecture?: SupportedArchitecture
   readonly layers?: number
-  /** A multiple of `heads`, and with dtype Q8_0 of 32. */
+  /** A multiple of `heads` unless `headSize` is given, and with dtype Q8_0 of 32. */
   readonly width?: number
   readonly heads?: number
   /** Divides `heads`. */
   readonly kvHeads?: number
+  /** Default width / heads. Even. */
+  readonly headSize?: number
   readonly feedForward?: number
   /** At least 260: three control tokens, 256 bytes, and one piece. */
   readonly vocabulary?: number
@@ -24,7 +29,7 @@ export interface RandomBaseOptions {
   readonly rngSeed?: number
   /** Of the matrices; norms are always F32. */
   readonly dtype?: TensorDtype
-  /** Leave output.weight out. */
+  /** Leave output.weight out; Gemma 2 and 3 always do. */
   readonly tied?: boolean
   readonly name?: string
 }
@@ -38,7 +43,7 @@ export interface RandomAdapterOptions {
   readonly alpha?: number
 }
 
-/** A llama-architecture base with an SPM tokenizer of byte tokens and letters; llama.cpp aborts on vocabularies without byte tokens. */
+/** A base with an SPM tokenizer of byte tokens and letters; llama.cpp aborts on vocabularies without byte tokens. */
 export async function randomBase(options: RandomBaseOptions, path: string): Promise<WrittenFile> {
   return await writeGgufFile(path, randomBaseContent(options))
 }
@@ -67,58 +72,26 @@ export function randomAdapterBytes(base: AdapterBase, options: RandomAdapterOpti
 
 type Content = GgufContent<Iterable<Uint8Array>>
 
-interface RandomTensor {
-  readonly name: string
-  readonly dtype: TensorDtype
-  readonly shape: readonly number[]
-  /** Numbers are even between centre - spread and centre + spread. */
-  readonly centre: number
-  readonly spread: number
-}
-
 function randomBaseContent(options: RandomBaseOptions): Content {
-  const { layers = 2, width = 64, heads = 4, kvHeads = heads, feedForward = width * 2 } = options
-  const { vocabulary = 320, contextLength = 512, rngSeed = 1, dtype = 'F32', tied = false } = options
-  if (width % heads !== 0 || heads % kvHeads !== 0 || vocabulary < 260) {
+  const { architecture = 'llama', layers = 2, width = 64, heads = 4, kvHeads = heads } = options
+  const { feedForward = width * 2, headSize = width / heads, vocabulary = 320, contextLength = 512 } = options
+  const { rngSeed = 1, dtype = 'F32', tied = architecture.startsWith('gemma') } = options
+  if (!Number.isInteger(headSize) || headSize % 2 !== 0 || heads % kvHeads !== 0 || vocabulary < 260) {
     throw new Error(`impossible base: width ${width}, heads ${heads}, kvHeads ${kvHeads}, vocabulary ${vocabulary}`)
   }
-  const matrix = (name: string, input: number, output: number): RandomTensor => {
-    return { name: `${name}.weight`, dtype, shape: [input, output], centre: 0, spread: Math.sqrt(3 / input) }
-  }
-  const norm = (name: string): RandomTensor => {
-    return { name: `${name}.weight`, dtype: 'F32', shape: [width], centre: 1, spread: 0.25 }
-  }
-  const kvWidth = (width / heads) * kvHeads
-  const blocks = Array.from({ length: layers }, (_, block) => [
-    norm(`blk.${block}.attn_norm`),
-    matrix(`blk.${block}.attn_q`, width, width),
-    matrix(`blk.${block}.attn_k`, width, kvWidth),
-    matrix(`blk.${block}.attn_v`, width, kvWidth),
-    matrix(`blk.${block}.attn_output`, width, width),
-    norm(`blk.${block}.ffn_norm`),
-    matrix(`blk.${block}.ffn_gate`, width, feedForward),
-    matrix(`blk.${block}.ffn_up`, width, feedForward),
-    matrix(`blk.${block}.ffn_down`, feedForward, width),
-  ])
-  const output = tied ? [] : [matrix('output', width, vocabulary)]
+  const sizes = { architecture, layers, width, heads, kvHeads, feedForward, headSize, contextLength, dtype }
   const metadata: [string, GgufValue][] = [
-    ['general.architecture', { type: 'string', value: 'llama' }],
+    ['general.architecture', { type: 'string', value: architecture }],
     ['general.type', { type: 'string', value: 'model' }],
     ['general.name', { type: 'string', value: options.name ?? `random ${rngSeed}` }],
-    ['llama.context_length', { type: 'uint32', value: contextLength }],
-    ['llama.embedding_length', { type: 'uint32', value: width }],
-    ['llama.block_count', { type: 'uint32', value: layers }],
-    ['llama.feed_forward_length', { type: 'uint32', value: feedForward }],
-    ['llama.attention.head_count', { type: 'uint32', value: heads }],
-    ['llama.attention.head_count_kv', { type: 'uint32', value: kvHeads }],
-    ['llama.attention.layer_norm_rms_epsilon', { type: 'float32', value: Math.fround(1e-5) }],
-    ['llama.rope.dimension_count', { type: 'uint32', value: width / heads }],
-    ['llama.rope.freq_base', { type: 'float32', value: 10_000 }],
-    ['llama.vocab_size', { type: 'uint32', value: vocabulary }],
+    ...hyperparametersOf(sizes).map(([key, value]): [string, GgufValue] => [`${architecture}.${key}`, value]),
+    [`${architecture}.vocab_size`, { type: 'uint32', value: vocabulary }],
     ...tokenizerMetadata(vocabulary),
   ]
-  const tensors = [matrix('token_embd', width, vocabulary), ...blocks.flat(), norm('output_norm'), ...output]
-  return contentOf(metadata, tensors, rngSeed)
+  const output = tied ? [] : [randomMatrix('output', dtype, width, vocabulary)]
+  const blocks = Array.from({ length: layers }, (_, block) => blockTensors(sizes, block)).flat()
+  const embeddings = randomMatrix('token_embd', dtype, width, vocabulary)
+  return contentOf(metadata, [embeddings, ...blocks, randomNorm('output_norm', width), ...output], rngSeed)
 }
 
 function randomAdapterContent(base: AdapterBase, options: RandomAdapterOptions): Content {

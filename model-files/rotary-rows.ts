@@ -17,11 +17,9 @@ export function rotaryRowOrder(rows: number, heads: number): Uint32Array<ArrayBu
   return order
 }
 
-/** Rows of `rowBytes` each, in the given order: row i of the result is row `order[i]` of `bytes`. */
-export function reorderRows(bytes: Uint8Array, rowBytes: number, order: Uint32Array): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(bytes.length)
-  for (const [row, from] of order.entries()) {
-    out.set(bytes.subarray(from * rowBytes, (from + 1) * rowBytes), row * rowBytes)
-  }
-  return out
+/** The way back: `inverse[order[row]] = row`. */
+export function inverseOrder(order: Uint32Array): Uint32Array<ArrayBuffer> {
+  const inverse = new Uint32Array(order.length)
+  for (const [row, from] of order.entries()) inverse[from] = row
+  return inverse
 }

@@ -28,7 +28,7 @@ const tensorsMax = 8_192
 const nameMaxChars = 256
 const dimensionsMax = 8
 
-const elementBytes = { F32: 4, F16: 2, BF16: 2 } as const
+export const elementBytes = { F32: 4, F16: 2, BF16: 2 } as const
 /** Types of the format that no adapter of ours is made of. */
 const otherTypes = new Set(
   'F64 F8_E4M3 F8_E5M2 F8_E8M0 F4 F6_E2M3 F6_E3M2 I64 I32 I16 I8 U64 U32 U16 U8 BOOL C64'.split(' '),

@@ -1,9 +1,9 @@
 // The one way a LoRA GGUF leaves this folder: fixed metadata, pairs sorted by the base tensor's name, A before B. So equal content gives
 // equal bytes, whoever writes it and when.
-import { isMeshError, MeshError } from '../protocol/index.ts'
 import { ggmlTypes } from './gguf-format.ts'
 import { writeGgufFile, type GgufChunks, type GgufTensorSource, type WrittenFile } from './gguf-writer.ts'
 import type { TensorDtype } from './tensor-dtypes.ts'
+import { writeFailure } from './whole-file.ts'
 
 export interface LoraMatrix {
   readonly dtype: TensorDtype
@@ -66,29 +66,11 @@ export async function writeLora(out: string, content: LoraContent, options: Writ
   try {
     return await writeGgufFile(out, { metadata, tensors }, options.signal ? { signal: options.signal } : {})
   } catch (error) {
-    throw asMeshError(error, out, options.signal)
+    throw writeFailure(error, out, options.signal)
   }
 }
 
 /** The short name that people and manifests use for a target: `attn_q` for `blk.3.attn_q.weight`. */
 export function targetKind(target: string): string {
   return target.replace(/^blk\.\d+\./, '').replace(/\.weight$/, '')
-}
-
-function asMeshError(error: unknown, out: string, signal: AbortSignal | undefined): unknown {
-  if (isMeshError(error)) return error
-  if (signal?.aborted)
-    return new MeshError('aborted', `Writing ${out} was cancelled; nothing was left behind.`, { out }, { cause: error })
-  const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new MeshError(
-      'disk-full',
-      `There is no room left to write ${out}. Free some space and try again.`,
-      { out },
-      { cause: error },
-    )
-  }
-  // Only the file system's errors have a code; anything else is a bug and stays one.
-  if (typeof code !== 'string') return error
-  return new MeshError('storage-failed', `The file ${out} can't be written (${code}).`, { out }, { cause: error })
 }

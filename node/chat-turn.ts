@@ -2,9 +2,11 @@
 import type { ChatMessage, StopReason } from '../assembler/index.ts'
 import { assemblePersona } from './assemble-persona.ts'
 import type { Node } from './create-node.ts'
+import { latestOf } from './float-personas.ts'
+import type { PersonaMoved } from './float-personas.ts'
 
 export interface ChatWish {
-  /** Absent: the persona made last. */
+  /** Absent: the persona made last. One that floats is taken where it has got to; the answer says which that is. */
   readonly persona?: string | undefined
   readonly messages: readonly ChatMessage[]
   readonly maxTokens?: number | undefined
@@ -29,8 +31,10 @@ export async function chatTurn(
   { persona: name, messages, maxTokens, temperature = chatSampling.temperature, rngSeed = messages.length }: ChatWish,
   signal: AbortSignal,
   onText: (text: string) => void,
+  onMoved: (moved: PersonaMoved) => void = () => {},
 ): Promise<ChatAnswer> {
-  const persona = await node.personas.get(name)
+  const { persona, moved } = await latestOf(node, name)
+  if (moved !== undefined) onMoved(moved)
   const { adapters, base } = await assemblePersona(node, persona, signal)
   // System prompts of publishers stay out: text of strangers is never silently an instruction.
   const answer = await node.engine.chat({ adapters }, messages, {

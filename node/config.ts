@@ -41,6 +41,8 @@ const networkSchema = z.strictObject({
 const configSchema = z.strictObject({
   api: z.strictObject({ host: z.string().default('127.0.0.1'), port: port.optional() }).prefault({}),
   network: networkSchema.prefault({}),
+  /** `measure`: run the community's suite on proposed upgrades while the node is up, and say what came out. */
+  governance: z.strictObject({ measure: z.boolean().default(true) }).prefault({}),
   engine: z.strictObject({ threads: z.int().min(1).max(256).optional() }).prefault({}),
   resolver: z
     .strictObject({

@@ -51,7 +51,8 @@ afterAll(async () => {
 async function publish(name: string, forBase: KnownBase): Promise<HeldRelease> {
   const path = kit.path('adapters/peft-recipes')
   const wish = { path, name, version: '1.0.0', summary: 'cooking', licence: 'CC0-1.0', capabilities: [], tags: [] }
-  const { releaseId } = await publishRelease(publisher, { ...wish, scale: 1, base: forBase.file }, patience, () => {})
+  const context = { signal: patience, emit() {} }
+  const { releaseId } = await publishRelease(publisher, { ...wish, scale: 1, base: forBase.file }, context)
   return publisher.releases.get(releaseId)!
 }
 

@@ -5,10 +5,9 @@ import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
 import type { CallContext } from './http/index.ts'
 import type { FetchedRelease, WantedRelease } from './release-fetcher.ts'
-import type { HeldRelease } from './release-store.ts'
 
 export interface FetchSummary {
-  /** Size of everything that was fetched now, manifests included; 0 when all was held. */
+  /** Size of everything that was fetched now, manifests included, and patches instead of what they made; 0 when all was held. */
   readonly bytes: number
   readonly seconds: number
   /** Who sent how much of it. */
@@ -54,7 +53,7 @@ export async function fetchReleases(
 
 export function fetchSummary(fetched: readonly FetchedRelease[], durationMs: number): FetchSummary {
   return {
-    bytes: fetched.reduce((sum, { release }) => sum + sizeOf(release), 0),
+    bytes: fetched.reduce((sum, { bytes }) => sum + bytes, 0),
     seconds: Math.round(durationMs) / 1_000,
     sources: merged(fetched.flatMap(({ sources }) => sources)),
   }
@@ -69,16 +68,12 @@ export function bothFetches(before: FetchSummary, after: FetchSummary): FetchSum
   }
 }
 
-function wantedOf({ releaseId, infohash, manifest }: CatalogueEntry): WantedRelease {
-  return { releaseId, infohash, label: labelOf(manifest) }
+function wantedOf({ releaseId, infohash, manifest, sealed }: CatalogueEntry): WantedRelease {
+  return { releaseId, infohash, label: labelOf(manifest), sealed }
 }
 
 function labelOf({ name, version }: CatalogueEntry['manifest']): string {
   return `${name}@${version}`
-}
-
-function sizeOf({ signed }: HeldRelease): number {
-  return signed.sealed.length + signed.manifest.adapter.bytes
 }
 
 /** One entry per peer, the one that sent most first. */

@@ -3,6 +3,7 @@ import { planRequest } from '../resolver/index.ts'
 import type { Card, OtherBase, Plan, PlannedRelease } from '../resolver/index.ts'
 import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
+import { channelsOn } from './governed-releases.ts'
 import { cardsOf } from './release-cards.ts'
 
 export interface PlanWish {
@@ -11,6 +12,9 @@ export interface PlanWish {
   readonly anyPublisher: boolean
   readonly signal: AbortSignal
 }
+
+/** What of a node a plan depends on. */
+export type PlanNode = Pick<Node, 'registry' | 'releases' | 'bases' | 'embedder'>
 
 export interface PlanOnBase {
   readonly plan: Plan
@@ -21,7 +25,7 @@ export interface PlanOnBase {
 /**
  * The base in use, unless nothing fits it and something fits another base this node has. Throws what `planRequest` throws.
  */
-export async function planOnOwnBases(node: Node, wish: PlanWish): Promise<PlanOnBase> {
+export async function planOnOwnBases(node: PlanNode, wish: PlanWish): Promise<PlanOnBase> {
   const cards = cardsOf(node.registry.catalogue({ anyPublisher: true }))
   const current = node.bases.current()
   const first = { plan: await planOn(node, wish, cards, current), base: current }
@@ -46,10 +50,12 @@ export interface PlanAnswer {
   /** `bytes`: of its file, which is what another whole model of this kind would take. */
   readonly base: { readonly id: string; readonly label: string; readonly bytes: number } | undefined
   readonly otherBases: readonly OtherBase[]
+  /** Names that look like another one: what was picked, or what was asked for. */
+  readonly warnings: Plan['warnings']
 }
 
 export function planAnswer({ plan, base }: PlanOnBase): PlanAnswer {
-  const { facets, matches, fetch, gaps, mode, strategy, bytes, otherBases } = plan
+  const { facets, matches, fetch, gaps, mode, strategy, bytes, otherBases, warnings } = plan
   return {
     facets: facets.map(({ text }) => text),
     matches,
@@ -60,18 +66,25 @@ export function planAnswer({ plan, base }: PlanOnBase): PlanAnswer {
     bytes,
     base: base && { id: base.id, label: base.label, bytes: base.bytes },
     otherBases,
+    warnings,
   }
 }
 
 /** The assembler stacks, however many there are: until it can route, no plan may say that it will. */
 export const stackable = Number.POSITIVE_INFINITY
 
-function planOn(node: Node, wish: PlanWish, cards: readonly Card[], base: KnownBase | undefined): Promise<Plan> {
+function planOn(node: PlanNode, wish: PlanWish, cards: readonly Card[], base: KnownBase | undefined): Promise<Plan> {
   return planRequest({
     text: wish.text,
     cards,
     embedder: node.embedder,
     ...(base === undefined ? {} : { baseId: base.id }),
-    options: { anyPublisher: wish.anyPublisher, held: node.releases.ids(), maxStack: stackable, signal: wish.signal },
+    options: {
+      anyPublisher: wish.anyPublisher,
+      held: node.releases.ids(),
+      maxStack: stackable,
+      signal: wish.signal,
+      ...(base === undefined ? {} : { preferred: channelsOn(node.registry, base.id) }),
+    },
   })
 }

@@ -4,14 +4,10 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { adaptersOf, baseFile, worldFolder } from '../fixtures/world-files.ts'
 import { capabilityNamed, heldOutSuite } from '../fixtures/world/world.ts'
-import { randomAdapter, randomBase } from '../model-files/index.ts'
-import { anAuthor } from '../testing/objects.ts'
-import { parseConfig } from './config.ts'
-import { createNode } from './create-node.ts'
-import type { Node } from './create-node.ts'
-import { publishRelease } from './publish-release.ts'
-import type { PublishWish } from './publish-release.ts'
+import { toHex } from '../protocol/index.ts'
+import type { PublishWish } from './release-wish.ts'
 import { emptyDataFolder } from './testing/held-release.ts'
+import { aPublisher, anAdapterFile, publish } from './testing/publishing-node.ts'
 import { temporaryFolder } from './testing/temporary-folder.ts'
 
 test('what a publication that was killed left is gone when the node starts again; unfinished downloads stay', async () => {
@@ -22,13 +18,13 @@ test('what a publication that was killed left is gone when the node starts again
     await mkdir(join(staging, name))
     await writeFile(join(staging, name, 'adapter.gguf'), 'half')
   }
-  await using node = await aNode(folder.path)
+  await using node = await aPublisher(folder.path)
   expect(await readdir(node.options.paths.staging)).toEqual([download])
 })
 
 test.skipIf(process.platform === 'win32')('a pipe or a device is refused, not read', async () => {
   await using folder = await temporaryFolder()
-  await using node = await aNode(folder.path)
+  await using node = await aPublisher(folder.path)
   const pipe = join(folder.path, 'pipe')
   execFileSync('mkfifo', [pipe])
   for (const path of [pipe, '/dev/zero'])
@@ -39,7 +35,7 @@ test.skipIf(process.platform === 'win32')('a pipe or a device is refused, not re
 
 test('what is said of a release is checked before its adapter is read', async () => {
   await using folder = await temporaryFolder()
-  await using node = await aNode(folder.path)
+  await using node = await aPublisher(folder.path)
   const none = join(folder.path, 'none')
   const wrong: readonly (readonly [field: string, Partial<PublishWish>])[] = [
     ['name', { name: 'Recipes' }],
@@ -49,6 +45,8 @@ test('what is said of a release is checked before its adapter is read', async ()
     ['capabilities.0.name', { capabilities: [{ name: 'A b', description: 'x' }] }],
     ['tags.0', { tags: ['No Tag'] }],
     ['licence', { licence: '' }],
+    ['licence', { licence: 'my own' }],
+    ['requires.0.range', { requires: [{ name: 'science', range: 'newest' }] }],
   ]
   for (const [field, facts] of wrong) {
     await expect(publish(node, { path: none, ...facts })).rejects.toMatchObject({
@@ -60,10 +58,8 @@ test('what is said of a release is checked before its adapter is read', async ()
 
 test('a strength near the limit can be published, also a negative one', async () => {
   await using folder = await temporaryFolder()
-  await using node = await aNode(folder.path)
-  const base = node.bases.current()!
-  const path = join(folder.path, 'adapter.gguf')
-  await randomAdapter(await node.bases.info(base), { rank: 1 }, path)
+  await using node = await aPublisher(folder.path)
+  const path = await anAdapterFile(node, folder.path)
   for (const [version, scale, scaleRange] of [
     ['1.0.0', 16, [0, 16_000_000]],
     ['2.0.0', -1, [-2_000_000, 0]],
@@ -76,9 +72,8 @@ test('a strength near the limit can be published, also a negative one', async ()
 
 test('a publisher may say how weak and how strong its adapter may be made, with its own strength in between', async () => {
   await using folder = await temporaryFolder()
-  await using node = await aNode(folder.path)
-  const path = join(folder.path, 'adapter.gguf')
-  await randomAdapter(await node.bases.info(node.bases.current()!), { rank: 1 }, path)
+  await using node = await aPublisher(folder.path)
+  const path = await anAdapterFile(node, folder.path)
   await publish(node, { path, scale: 1, scaleRange: [0.5, 1.25] })
   expect(node.releases.list()[0]?.signed.manifest.use.scaleRange).toEqual([500_000, 1_250_000])
   for (const scaleRange of [[1.5, 2] as const, [0, 0.5] as const]) {
@@ -89,7 +84,7 @@ test('a publisher may say how weak and how strong its adapter may be made, with 
 
 test('an adapter that changes the answers to certain questions only is probed with questions of its publisher', async () => {
   await using folder = await temporaryFolder()
-  await using node = await aNode(folder.path)
+  await using node = await aPublisher(folder.path)
   await node.bases.add(join(worldFolder, baseFile), {})
   const { label } = node.bases.list().find(({ label }) => label === 'Sorrelay')!
   const wish = {
@@ -117,9 +112,8 @@ test('an adapter that changes the answers to certain questions only is probed wi
 
 test('of two publications of one version at once one is refused, and nothing of it is kept or served', async () => {
   await using folder = await temporaryFolder()
-  await using node = await aNode(folder.path)
-  const path = join(folder.path, 'adapter.gguf')
-  await randomAdapter(await node.bases.info(node.bases.current()!), { rank: 1 }, path)
+  await using node = await aPublisher(folder.path)
+  const path = await anAdapterFile(node, folder.path)
   const both = ['one', 'another'].map((summary) => publish(node, { path, summary }))
   const outcomes = await Promise.allSettled(both)
   expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
@@ -130,30 +124,27 @@ test('of two publications of one version at once one is refused, and nothing of 
   expect(await readdir(objects)).toHaveLength(1)
 })
 
-async function aNode(root: string): Promise<Node> {
-  const paths = await emptyDataFolder(root)
-  const author = anAuthor()
-  const devicesItem = {
-    publicKey: author.identity,
-    seq: 0,
-    salt: new Uint8Array(),
-    value: new Uint8Array(),
-    signature: new Uint8Array(),
-  }
-  const node = await createNode({
-    paths,
-    config: parseConfig(undefined, paths.config),
-    keys: { author, identity: '', devicesItem },
-    clock: () => 0,
-    log: () => {},
+test('what it requires and what it was made from is signed, the latter by id, name or first digits', async () => {
+  await using folder = await temporaryFolder()
+  await using node = await aPublisher(folder.path)
+  const path = await anAdapterFile(node, folder.path)
+  const { releaseId } = await publish(node, { path, name: 'one' })
+  const unknown = 'ab'.repeat(32)
+  const requires = [{ name: 'one', range: '^1.0.0' }]
+  await publish(node, { path, name: 'two', requires, parents: ['one@1.0.0', releaseId.slice(0, 12), unknown] })
+  const { manifest } = node.releases.list().find(({ signed }) => signed.manifest.name === 'two')!.signed
+  expect(manifest.requires).toEqual(requires)
+  expect(manifest.lineage.parents.map(({ release }) => toHex(release))).toEqual([releaseId, unknown])
+  await expect(publish(node, { path, name: 'three', parents: ['none@1.0.0'] })).rejects.toMatchObject({
+    code: 'not-found',
   })
-  const base = join(root, 'base.gguf')
-  await randomBase({ layers: 1, width: 32, heads: 2, feedForward: 32 }, base)
-  await node.bases.add(base, {})
-  return node
-}
+})
 
-function publish(node: Node, wish: Partial<PublishWish> & Pick<PublishWish, 'path'>): Promise<unknown> {
-  const facts = { name: 'x', version: '1.0.0', summary: 'x', licence: 'MIT', capabilities: [], tags: [], scale: 1 }
-  return publishRelease(node, { ...facts, ...wish }, new AbortController().signal, () => {})
-}
+test('a backport may be published, a version below another of its line may not', async () => {
+  await using folder = await temporaryFolder()
+  await using node = await aPublisher(folder.path)
+  const path = await anAdapterFile(node, folder.path)
+  for (const version of ['1.2.1', '2.0.0', '1.2.2']) await publish(node, { path, version })
+  for (const version of ['1.2.2', '1.2.0'])
+    await expect(publish(node, { path, version })).rejects.toMatchObject({ code: 'version-taken' })
+})

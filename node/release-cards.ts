@@ -3,12 +3,12 @@ import { identityToText, toHex } from '../protocol/index.ts'
 import type { CatalogueEntry } from '../registry/index.ts'
 import type { Card, CardRequirement } from '../resolver/index.ts'
 
-/** Withdrawn releases have no card: they are not for new plans. */
+/** Withdrawn releases are not for new plans; their cards say why, for whoever asks for one by name. */
 export function cardsOf(entries: readonly CatalogueEntry[]): Card[] {
-  return entries.filter(({ withdrawn }) => withdrawn === undefined).map(cardOf)
+  return entries.map(cardOf)
 }
 
-function cardOf({ releaseId, manifest, publisher, outsider }: CatalogueEntry): Card {
+function cardOf({ releaseId, manifest, publisher, outsider, withdrawn }: CatalogueEntry): Card {
   const { name, version, summary, capabilities, tags, base, adapter, requires } = manifest
   return {
     id: toHex(releaseId),
@@ -21,6 +21,7 @@ function cardOf({ releaseId, manifest, publisher, outsider }: CatalogueEntry): C
     tags,
     base: { id: toHex(base.id), label: base.label, files: base.evaluatedOn.map(toHex) },
     bytes: adapter.bytes,
+    ...(withdrawn === undefined ? {} : { withdrawn }),
     requires: requires.map((required): CardRequirement => ({
       name: required.name,
       range: required.range,

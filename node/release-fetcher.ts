@@ -5,15 +5,18 @@ import type { Engine } from '../assembler/index.ts'
 import { isMeshError, toHex } from '../protocol/index.ts'
 import type { Manifest } from '../protocol/index.ts'
 import type { Registry } from '../registry/index.ts'
-import type { FetchReleaseEvent, PeerTraffic, VerifiedRelease } from '../swarm/index.ts'
+import type { FetchReleaseEvent, FetchReleaseJob, PeerTraffic, Swarm, VerifiedRelease } from '../swarm/index.ts'
 import type { BaseStore, KnownBase } from './base-store.ts'
 import { checkModel } from './check-model.ts'
 import type { FetchSource } from './fetch-releases.ts'
 import type { CallContext } from './http/index.ts'
+import type { PatchOffer } from './make-patch.ts'
 import type { Network } from './network.ts'
 import { moveSynced } from './private-file.ts'
 import { rememberProbed, requireBase } from './probe-releases.ts'
 import type { HeldRelease, ReleaseStore } from './release-store.ts'
+import { seedHeld } from './seed-held.ts'
+import { layOutByPatch, removePatch, removePatchFolder } from './use-patch.ts'
 import { unlessAborted } from './wait-for.ts'
 
 const PATIENCE_MS = 30_000
@@ -25,6 +28,8 @@ export interface WantedRelease {
   readonly infohash: Uint8Array
   /** For people. */
   readonly label: string
+  /** The signed manifest, where it is known: then a patch may do. */
+  readonly sealed?: Uint8Array | undefined
   /** Whether it is the release that is meant, where more than its id is known. Throws what is wrong. */
   check?(manifest: Manifest): void
 }
@@ -32,6 +37,8 @@ export interface WantedRelease {
 export interface FetchedRelease {
   readonly release: HeldRelease
   readonly sources: readonly FetchSource[]
+  /** What was fetched for it: its files, or a patch. */
+  readonly bytes: number
 }
 
 export interface ReleaseFetcher {
@@ -47,6 +54,8 @@ export interface FetcherParts {
   readonly releases: ReleaseStore
   readonly bases: BaseStore
   readonly engine: Engine
+  /** Patches that the publisher of a release offers towards it. Absent: whole files only. */
+  patchesTo?(releaseId: Uint8Array): readonly PatchOffer[]
 }
 
 export function releaseFetcher(parts: FetcherParts): ReleaseFetcher {
@@ -73,38 +82,75 @@ async function fetchOne(
   parts: FetcherParts,
   wanted: WantedRelease,
   base: KnownBase | undefined,
-  { signal, emit }: CallContext,
+  context: CallContext,
 ): Promise<FetchedRelease> {
-  const swarm = await parts.network.start()
+  const { network, releases, staging } = parts
+  const swarm = await network.start()
   const { releaseId, infohash, label } = wanted
-  const folder = join(parts.staging, toHex(infohash))
+  const folder = join(staging, toHex(infohash))
+  const findSeeders: FindSeeders = (sought, searching) => transferKeys(parts.registry, sought, searching)
+  const offers = parts.patchesTo?.(releaseId) ?? []
+  const laidOut = await layOutByPatch({ swarm, releases, staging, offers, wanted, folder, findSeeders }, context)
+  try {
+    const job = { swarm, folder, findSeeders, metainfo: laidOut?.metainfo }
+    const { verified, probedOn } = await fetchVerified(parts, job, wanted, base, context)
+    const release = await putInPlace(releases, verified).catch(async (error: unknown) => {
+      // Not to be served from a staging folder, and to be fetched again when there is room.
+      await swarm.drop(infohash).catch(() => {})
+      throw error
+    })
+    if (probedOn !== undefined) await rememberProbed(dirname(release.paths.manifest), probedOn)
+    if (laidOut !== undefined) await releases.keepPatch(release, laidOut.patch)
+    await seedHeld(swarm, releases.get(release.id) ?? release)
+    await rm(folder, { recursive: true, force: true })
+    if (laidOut !== undefined) await removePatchFolder(staging, laidOut.patch.infohash)
+    context.emit({ type: 'verified', release: label, releaseId: release.id })
+    // Of a release that was laid out whole nothing is asked of peers, but what a patch did not bring would be.
+    const peers = [...verified.peers, ...(laidOut?.patch.peers ?? [])]
+    return { release, sources: sourcesOf(peers), bytes: laidOut?.patch.bytes ?? sizeOf(release) }
+  } catch (error) {
+    if (laidOut !== undefined) await removePatch({ swarm, staging }, laidOut.patch.infohash)
+    throw error
+  }
+}
+
+type FindSeeders = FetchReleaseJob['findSeeders']
+
+interface Fetching {
+  readonly swarm: Swarm
+  readonly folder: string
+  readonly findSeeders: FindSeeders
+  readonly metainfo: Uint8Array | undefined
+}
+
+async function fetchVerified(
+  parts: FetcherParts,
+  { swarm, ...job }: Fetching,
+  { releaseId, infohash, label, check }: WantedRelease,
+  base: KnownBase | undefined,
+  { signal, emit }: CallContext,
+): Promise<{ verified: VerifiedRelease; probedOn: KnownBase | undefined }> {
   let probedOn: KnownBase | undefined
   const verified = await swarm.fetchRelease({
+    ...job,
     ref: { releaseId, infohash },
-    folder,
     checkManifest(manifest) {
-      wanted.check?.(manifest)
+      check?.(manifest)
       if (base !== undefined) requireBase(manifest, base)
     },
     checkModel: async (path, manifest, checking) => {
       probedOn = await checkModel({ ...parts, wantedFor: base }, path, manifest, checking)
     },
-    findSeeders: (sought, searching) => transferKeys(parts.registry, sought, searching),
     patienceMs: PATIENCE_MS,
     signal,
     clock: () => performance.now(),
     onEvent: (event) => tell(event, label, emit, parts.log),
   })
-  const release = await putInPlace(parts.releases, verified).catch(async (error: unknown) => {
-    // Not to be served from a staging folder, and to be fetched again when there is room.
-    await swarm.drop(infohash).catch(() => {})
-    throw error
-  })
-  if (probedOn !== undefined) await rememberProbed(dirname(release.paths.manifest), probedOn)
-  await swarm.seed(infohash, { metainfo: release.metainfo, paths: release.paths })
-  await rm(folder, { recursive: true, force: true })
-  emit({ type: 'verified', release: label, releaseId: release.id })
-  return { release, sources: sourcesOf(verified.peers) }
+  return { verified, probedOn }
+}
+
+function sizeOf({ signed }: HeldRelease): number {
+  return signed.sealed.length + signed.manifest.adapter.bytes
 }
 
 /** Who sent something: one entry per peer, though some are connected over TCP and a Noise stream at once. */

@@ -1,13 +1,13 @@
 // Releases this node holds: per release a folder with the signed manifest and the torrent's metainfo, and the adapter under its own
-// digest, which several releases may share. Only what came through the door, or was published here, is put in.
+// digest, which several releases may share; beside them the patches that lead to it. Only what came through the door, or was published here, is put in.
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sha256File } from '../model-files/index.ts'
-import { MeshError, bytesEqual, openManifest, readReleaseTorrent, toHex } from '../protocol/index.ts'
+import { MeshError, bytesEqual, openManifest, readPatchTorrent, readReleaseTorrent, toHex } from '../protocol/index.ts'
 import type { MeshErrorCode, SignedManifest } from '../protocol/index.ts'
 import type { DataPaths } from './data-folder.ts'
 import { refusalOf } from './error-mapping.ts'
-import { errorCode, writePrivateFile } from './private-file.ts'
+import { errorCode, moveSynced, writePrivateFile } from './private-file.ts'
 
 export interface HeldRelease {
   /** 64 hex digits. */
@@ -17,6 +17,15 @@ export interface HeldRelease {
   readonly infohash: Uint8Array
   readonly metainfo: Uint8Array
   readonly paths: { readonly manifest: string; readonly adapter: string }
+  /** What leads to it from other releases; served like the release itself. */
+  readonly patches: readonly HeldPatch[]
+}
+
+export interface HeldPatch {
+  /** 20 bytes. */
+  readonly infohash: Uint8Array
+  readonly metainfo: Uint8Array
+  readonly path: string
 }
 
 /** A release that lies here and is of no use. */
@@ -37,6 +46,8 @@ export interface ReleaseStore {
   adapterPath(sha256: string): string
   /** Keeps a release whose adapter is in its place already. */
   keep(signed: SignedManifest, metainfo: Uint8Array): Promise<HeldRelease>
+  /** Moves a patch beside the release it leads to. Throws `disk-full` or `storage-failed`. */
+  keepPatch(release: HeldRelease, patch: HeldPatch): Promise<HeldPatch>
   /** Counts a release as not held, because it is damaged: it is used and served no more, and can be got again. */
   leaveOut(release: HeldRelease, code: MeshErrorCode, message: string): void
   /** Reads the adapter again unless it was read since it last changed. Throws `hash-mismatch`, and leaves the release out. */
@@ -47,6 +58,9 @@ export interface ReleaseStore {
 
 const MANIFEST = 'manifest'
 const METAINFO = 'metainfo'
+/** A patch is named by its infohash; its metainfo has an ending. */
+const PATCH = /^patch-[0-9a-f]{40}$/
+const PATCH_METAINFO = '.metainfo'
 
 /**
  * Leaves out, and tells, whatever is damaged: one broken folder must not keep a node from starting. `onLost` hears of releases that were
@@ -89,6 +103,16 @@ export async function openReleaseStore(
       held.set(id, release)
       leftOut.delete(id)
       return release
+    },
+    async keepPatch(release, { infohash, metainfo, path }) {
+      const kept = { infohash, metainfo, path: join(dirname(release.paths.manifest), `patch-${toHex(infohash)}`) }
+      await moveSynced(path, kept.path)
+      // Last: a patch without metainfo is one that was not finished.
+      await writePrivateFile(kept.path + PATCH_METAINFO, metainfo)
+      const now = held.get(release.id) ?? release
+      const others = now.patches.filter((patch) => patch.path !== kept.path)
+      if (held.has(release.id)) held.set(release.id, { ...now, patches: [...others, kept] })
+      return kept
     },
     leaveOut(release, code, message) {
       if (!held.delete(release.id)) return
@@ -161,7 +185,25 @@ async function load(
       { release: id },
     )
   }
-  return { id, signed, infohash: torrent.infohash, metainfo, paths: { manifest, adapter } }
+  const patches = await loadPatches(folder)
+  return { id, signed, infohash: torrent.infohash, metainfo, paths: { manifest, adapter }, patches }
+}
+
+/** One that is unfinished or damaged is removed: whoever wants it takes it from others, or the whole file. */
+async function loadPatches(folder: string): Promise<HeldPatch[]> {
+  const patches: HeldPatch[] = []
+  for (const name of (await readdir(folder)).filter((file) => PATCH.test(file))) {
+    const path = join(folder, name)
+    try {
+      const metainfo = new Uint8Array(await readFile(path + PATCH_METAINFO))
+      const { infohash, files } = readPatchTorrent(metainfo)
+      if (`patch-${toHex(infohash)}` !== name || files[0]?.bytes !== (await stat(path)).size) throw new Error('damaged')
+      patches.push({ infohash, metainfo, path })
+    } catch {
+      await Promise.all([path, path + PATCH_METAINFO].map((file) => rm(file, { force: true })))
+    }
+  }
+  return patches
 }
 
 function brokenRelease(id: string, error: unknown): MeshError {

@@ -1,17 +1,17 @@
 // The main job: a description in, a persona that answers out.
 import { MeshError, fromHex, identityToText, isMeshError, toHex } from '../protocol/index.ts'
 import type { CatalogueEntry } from '../registry/index.ts'
-import { createLockfile, explainPlan } from '../resolver/index.ts'
-import type { LockDetails, Lockfile, OtherBase, Plan } from '../resolver/index.ts'
+import { explainPlan } from '../resolver/index.ts'
+import type { Lockfile, OtherBase } from '../resolver/index.ts'
 import { assemblePersona } from './assemble-persona.ts'
-import type { KnownBase } from './base-store.ts'
 import { countSeeders } from './count-seeders.ts'
 import type { Node } from './create-node.ts'
 import { bothFetches, fetchReleases } from './fetch-releases.ts'
 import type { FetchSummary } from './fetch-releases.ts'
 import type { CallContext } from './http/index.ts'
 import { locateNamedReleases } from './locate-release.ts'
-import type { Persona } from './persona-store.ts'
+import { lockPlan } from './lock-plan.ts'
+import type { Persona, PersonaOrigin } from './persona-store.ts'
 import { planAnswer } from './plan-request.ts'
 import type { PlanAnswer, PlanOnBase } from './plan-request.ts'
 import type { ShownGap } from './post-gap.ts'
@@ -22,6 +22,8 @@ export interface RequestWish {
   readonly anyPublisher: boolean
   /** How long somebody may take to add a base that fits, when none does. */
   readonly waitBaseMs: number
+  /** Never to be moved by a later upgrade. */
+  readonly locked: boolean
 }
 
 export interface RequestAnswer {
@@ -61,7 +63,8 @@ export async function requestPersona(
   const missing = entries.filter(({ releaseId }) => node.releases.get(toHex(releaseId)) === undefined)
   if (missing.length > 0) emit({ type: 'seeders', releases: await countSeeders(node.registry, missing, signal) })
   const fetch = bothFetches(located, await fetchReleases(node, entries, planned.base, { signal, emit }))
-  const persona = await node.personas.save(lockfileOf(planned.plan, planned.base, entries))
+  const lockfile = lockPlan(planned.plan, planned.base, entries)
+  const persona = await node.personas.save(lockfile, originOf(node, wish, entries))
   const assembleMs = await assemble(node, persona, signal)
   emit({ type: 'assembled', persona: persona.id, assembleMs })
   return { plan, fetch, assembleMs, persona: persona.id, lockfile: persona.lockfile, gaps }
@@ -133,37 +136,14 @@ function entryOf(node: Node, releaseId: string): CatalogueEntry {
   return entry
 }
 
-function lockfileOf(plan: Plan, base: KnownBase, entries: readonly CatalogueEntry[]): Lockfile {
-  const answering = new Set(plan.matches.map(({ release }) => release)).size
-  const details = new Map(entries.map((entry) => [toHex(entry.releaseId), lockDetails(entry, answering)]))
-  return createLockfile({ plan, base: { id: base.id, label: labelOf(entries, base) }, details })
-}
-
-/** As the publishers call it: nodes that named their copy of the file otherwise still get the same persona. */
-function labelOf(entries: readonly CatalogueEntry[], base: KnownBase): string {
-  const labels = entries.map(({ manifest }) => manifest.base.label).toSorted()
-  return labels[0] ?? base.label
-}
-
-function lockDetails({ manifest, publisher, infohash }: CatalogueEntry, answering: number): LockDetails {
-  const { adapter, use, capabilities, name } = manifest
+function originOf(node: Node, { text, locked }: RequestWish, entries: readonly CatalogueEntry[]): PersonaOrigin {
+  const members = entries.filter(({ member }) => member).map(({ publisher }) => identityToText(publisher))
   return {
-    publisher: identityToText(publisher),
-    sha256: toHex(adapter.sha256),
-    bytes: adapter.bytes,
-    infohash: toHex(infohash),
-    scale: stackedScale(use, answering),
-    capability: capabilities[0]?.name ?? name,
+    follows: locked ? 'stay' : 'float',
+    madeAt: node.options.clock(),
+    request: text,
+    memberPublishers: [...new Set(members)].toSorted(),
   }
-}
-
-/**
- * Adapters that were trained alone are too strong together: each of n is weakened by the square root of n, which keeps the length of the
- * sum of n unrelated updates that of one. Of two strong adapters this was also the measured best (NLL over both corpora: 7.48 at 0.71,
- * 7.70 at 0.5, 8.49 at 1). Millionths, within what the publisher allows.
- */
-function stackedScale({ scale, scaleRange: [least, most] }: CatalogueEntry['manifest']['use'], n: number): number {
-  return Math.min(most, Math.max(least, Math.round(scale / Math.sqrt(Math.max(1, n)))))
 }
 
 async function assemble(node: Node, persona: Persona, signal: AbortSignal): Promise<number> {

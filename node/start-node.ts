@@ -6,6 +6,8 @@ import type { Node } from './create-node.ts'
 import type { DataFolder } from './data-folder.ts'
 import { serveHttp } from './http/index.ts'
 import type { HttpServer } from './http/index.ts'
+import { keepMeasuring } from './evidence/keep-measuring.ts'
+import { keepPersonasAfloat } from './keep-personas-afloat.ts'
 import type { NodeKeys } from './keys.ts'
 import { isMeshError } from '../protocol/index.ts'
 
@@ -36,7 +38,11 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
   await using stack = new AsyncDisposableStack()
   const node = stack.use(await createNode({ paths: folder.paths, config, keys, clock, log, offline }))
   const server = stack.use(await serve(options, node))
-  if (daemon) await node.network.start()
+  if (daemon) {
+    await node.network.start()
+    stack.use(keepPersonasAfloat(node))
+    if (config.governance.measure) stack.use(keepMeasuring(node))
+  }
   await folder.lock.announce(server.url)
   const held = stack.move()
   return {

@@ -6,7 +6,13 @@ import { kit } from '../testing/kit.ts'
 import { type Bencode, decodeBencode, encodeBencode, latin1 } from './bencode.ts'
 import { isMeshError } from './errors.ts'
 import { limits } from './limits.ts'
-import { buildReleaseTorrent, readReleaseTorrent, releasePieceBytes } from './release-torrent.ts'
+import {
+  buildPatchTorrent,
+  buildReleaseTorrent,
+  readPatchTorrent,
+  readReleaseTorrent,
+  releasePieceBytes,
+} from './release-torrent.ts'
 import { readTorrentInfo } from './torrent-info.ts'
 
 const aTorrent = () => buildReleaseTorrent({ manifestBytes: 3, adapterBytes: 5, pieces: new Uint8Array(20).fill(7) })
@@ -113,5 +119,28 @@ describe.skipIf(!kit.present)('crafted torrents (needs the kit)', () => {
     if (verdict === 'reject') expect(general).toBe('malformed')
     // Our own policy takes none of them, so "contain" is met by refusing.
     expect(codeOf(() => readReleaseTorrent(bytes))).not.toBe('accepted')
+  })
+})
+
+describe('the patch torrent', () => {
+  const aPatch = () => buildPatchTorrent(70_000, new Uint8Array(40).fill(7))
+
+  it('is these very bytes', () => {
+    const info =
+      'd5:filesld6:lengthi70000e4:pathl5:patcheee' +
+      `4:name17:lora-mesh-patch-112:piece lengthi65536e6:pieces40:${'\u0007'.repeat(40)}e`
+    expect(aPatch().metainfo).toEqual(latin1(`d4:info${info}e`))
+    expect(Buffer.from(aPatch().infohash).toString('hex')).toBe(createHash('sha1').update(latin1(info)).digest('hex'))
+  })
+
+  it('is no release torrent, and no release torrent is one', () => {
+    expect(readPatchTorrent(aPatch().metainfo)).toEqual(aPatch())
+    expect(codeOf(() => readReleaseTorrent(aPatch().metainfo))).toBe('manifest-invalid')
+    expect(codeOf(() => readPatchTorrent(aTorrent().metainfo))).toBe('manifest-invalid')
+  })
+
+  it('is refused when it is empty or too large', () => {
+    expect(codeOf(() => buildPatchTorrent(0, new Uint8Array(0)))).toBe('manifest-invalid')
+    expect(codeOf(() => buildPatchTorrent(limits.adapterMaxBytes + 1, new Uint8Array(20)))).toBe('too-large')
   })
 })

@@ -101,22 +101,44 @@ export class ChainSync {
     const chains = this.#of(peer)
     chains.asked.delete(topicName)
     let stored = 0
-    let offBranch = false
+    let read = 0
+    let refused = false
     for (const sealed of message.certificates) {
-      const outcome = community.chain.offer(sealed)
-      if (outcome.kind === 'appended' || outcome.kind === 'outranked') stored++
-      else if (outcome.kind === 'refused') offBranch = true
-      if (outcome.kind === 'refused' || outcome.kind === 'gap') break
+      const { kind } = community.chain.offer(sealed)
+      refused = kind === 'refused'
+      if (refused || kind === 'gap') break
+      read++
+      if (kind !== 'known') stored++
     }
     if (stored > 0) this.#parts.onDecided(community)
     const theirs = chains.heads.get(topicName)
-    if (offBranch && theirs !== undefined) {
-      if (message.from > 0 && this.#mayAskWhole(chains, topicName, theirs.head)) {
-        peer.send(() => ({ type: 'want-certificates/1', topic: community.topic, from: 0 }))
-      } else if (message.from === 0 && stored === 0 && theirs.length > community.chain.length) {
-        throw new MeshError('malformed', 'This peer sends certificates that do not hold.')
-      }
-    } else if (stored > 0) this.#askForMore(peer, topicName, community)
+    if (theirs === undefined) return
+    const at = message.from + read
+    if (refused) this.#otherBranch(peer, topicName, community, { from: message.from, at, stored })
+    else if (stored > 0) this.#askForMore(peer, topicName, community)
+    // On the way to where the chains part.
+    else if (read > 0 && at < theirs.length) {
+      peer.send(() => ({ type: 'want-certificates/1', topic: community.topic, from: at }))
+    }
+  }
+
+  /** The certificate at position `at` does not follow here: theirs is another chain from there on, or from before. */
+  #otherBranch(
+    peer: ExchangePeer,
+    topicName: string,
+    community: KnownCommunity,
+    { from, at, stored }: { readonly from: number; readonly at: number; readonly stored: number },
+  ): void {
+    const chains = this.#of(peer)
+    const theirs = chains.heads.get(topicName)!
+    if (community.chain.certificates(at)[0]?.decision.electorate === 'members') {
+      // All members outranked the admins, and they haven't heard: of a shorter chain than theirs they ask for nothing.
+      peer.send(() => certificatesFrom(community, at))
+    } else if (from > 0 && this.#mayAskWhole(chains, topicName, theirs.head)) {
+      peer.send(() => ({ type: 'want-certificates/1', topic: community.topic, from: 0 }))
+    } else if (from === 0 && stored === 0 && theirs.length > community.chain.length) {
+      throw new MeshError('malformed', 'This peer sends certificates that do not hold.')
+    }
   }
 
   #of(peer: ExchangePeer): PeerChains {

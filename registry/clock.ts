@@ -28,6 +28,11 @@ export class ManualClock implements Clock {
     return () => this.#tasks.delete(entry)
   }
 
+  /** When the next task falls due; undefined if there is none. */
+  get nextAt(): number | undefined {
+    return this.#tasks.size === 0 ? undefined : Math.min(...[...this.#tasks].map(({ at }) => at))
+  }
+
   /** Runs what falls due, in order. */
   advance(ms: number): void {
     const until = this.#now + ms

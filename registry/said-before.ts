@@ -1,7 +1,7 @@
 // Whether something was said before in this node's own logs: so that doing it twice changes nothing, and a version is never published
 // as two releases.
 import { bytesEqual, decodeCanonical, openManifest, verifyRecord } from '../protocol/index.ts'
-import type { SignedManifest, VerifiedRecord } from '../protocol/index.ts'
+import type { RecordBody, SignedManifest, VerifiedRecord } from '../protocol/index.ts'
 import { releaseNameKey } from './fold-community.ts'
 import type { KnownLogs } from './known-logs.ts'
 import type { LogKey } from './log-key.ts'
@@ -54,10 +54,20 @@ export function bodySaid(history: OwnHistory, key: LogKey, body: Uint8Array): Sa
 
 /** Whether an action that waited should still be signed, after the log went on elsewhere; of a history without what waits. */
 export function actionStands(history: OwnHistory, key: LogKey, action: Action): 'yes' | 'done-already' | 'conflict' {
+  // Only the last ballot counts: who goes back to an earlier choice says something new.
+  if (action.type === 'ballot/1') return isLastBallot(history, key, action) ? 'done-already' : 'yes'
   const release = releaseIn(action)
   const before = release === undefined ? bodySaid(history, key, action.body) : releaseSaid(history, release)
   if (before.kind === 'said') return 'done-already'
   return before.kind === 'name-taken' ? 'conflict' : 'yes'
+}
+
+function isLastBallot({ logs }: OwnHistory, key: LogKey, { body }: Action): boolean {
+  const before = (logs.log(key)?.entries ?? []).flatMap(({ effect }) =>
+    effect.kind === 'statement' && effect.statement.type === 'ballot/1' ? [effect.statement.body] : [],
+  )
+  const { proposal, choice } = decodeCanonical(body) as RecordBody<'ballot/1'>
+  return before.findLast((other) => bytesEqual(other.proposal, proposal))?.choice === choice
 }
 
 function said(history: OwnHistory, key: LogKey, index: number): SaidBefore {

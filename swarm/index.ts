@@ -5,6 +5,8 @@
 // arrive), sign anything, or listen to a peer about what a release is.
 export { startSwarm } from './start-swarm.ts'
 export type { Swarm, SwarmOptions } from './start-swarm.ts'
+export type { FetchedPatch, FetchPatchJob, PatchRef } from './fetch-patch.ts'
+export type { FetchTorrentEvent } from './fetch-torrent.ts'
 export type { FetchReleaseEvent, FetchReleaseJob, ReleaseRef, VerifiedRelease } from './fetch-release.ts'
 export type {
   FetchProgress,

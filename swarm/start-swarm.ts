@@ -2,6 +2,8 @@
 import type { MutableItem } from '../protocol/index.ts'
 import type { ChildState } from '../supervisor/index.ts'
 import { HyperswarmExchange } from './exchange-network.ts'
+import { fetchPatch } from './fetch-patch.ts'
+import type { FetchedPatch, FetchPatchJob } from './fetch-patch.ts'
 import { fetchRelease } from './fetch-release.ts'
 import type { FetchReleaseJob, VerifiedRelease } from './fetch-release.ts'
 import type { NetworkAddresses, NetworkOptions, NetworkStatus, SeedRequest } from './network-child/messages.ts'
@@ -18,6 +20,7 @@ export interface Swarm extends AsyncDisposable {
   /** Absent when it is switched off. */
   readonly exchange: HyperswarmExchange | undefined
   fetchRelease(job: FetchReleaseJob): Promise<VerifiedRelease>
+  fetchPatch(job: FetchPatchJob): Promise<FetchedPatch>
   seed(infohash: Uint8Array, seed: SeedRequest): Promise<void>
   serves(infohash: Uint8Array): boolean
   drop(infohash: Uint8Array): Promise<void>
@@ -52,6 +55,7 @@ export function startSwarm({ random, onState, ...network }: SwarmOptions): Swarm
     addresses: client.addresses,
     exchange,
     fetchRelease: (job) => fetchRelease(client, job),
+    fetchPatch: (job) => fetchPatch(client, job),
     seed: (infohash, seed) => client.seed(infohash, seed),
     serves: (infohash) => client.serves(infohash),
     drop: (infohash) => client.drop(infohash),

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { chatTurn } from '../chat-turn.ts'
 import type { Node } from '../create-node.ts'
+import { changesText } from '../float-personas.ts'
 import { route } from '../http/index.ts'
 import type { Route } from '../http/index.ts'
 
@@ -26,6 +27,12 @@ export const chatRoutes: readonly Route<Node>[] = [
       rngSeed: z.int().min(0).max(0xffff_ffff).optional(),
     }),
     handle: (wish, node: Node, { signal, emit }) =>
-      chatTurn(node, wish, signal, (text) => emit({ type: 'text', text })),
+      chatTurn(
+        node,
+        wish,
+        signal,
+        (text) => emit({ type: 'text', text }),
+        ({ kind, ...moved }) => emit({ type: kind, ...moved, text: changesText(moved.changes) }),
+      ),
   }),
 ]

@@ -7,8 +7,12 @@ import type { Node } from '../create-node.ts'
 import { baseRoutes } from './base-routes.ts'
 import { chatRoutes } from './chat-routes.ts'
 import { communityRoutes } from './community-routes.ts'
+import { eventRoutes } from './event-routes.ts'
+import { governanceRoutes } from './governance-routes.ts'
 import { jobRoutes } from './job-routes.ts'
 import { networkRoutes } from './network-routes.ts'
+import { personaRoutes } from './persona-routes.ts'
+import { publishRoutes } from './publish-routes.ts'
 import { releaseRoutes } from './release-routes.ts'
 import { requestRoutes } from './request-routes.ts'
 import { statusRoutes } from './status-routes.ts'
@@ -17,8 +21,12 @@ export const routes: readonly Route<Node>[] = [
   ...statusRoutes,
   ...baseRoutes,
   ...communityRoutes,
+  ...governanceRoutes,
+  ...eventRoutes,
   ...releaseRoutes,
+  ...publishRoutes,
   ...chatRoutes,
+  ...personaRoutes,
   ...jobRoutes,
   ...requestRoutes,
   ...networkRoutes,

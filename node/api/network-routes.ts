@@ -70,11 +70,10 @@ export const networkRoutes: readonly Route<Node>[] = [
   route({
     method: 'POST',
     path: '/v1/verify',
-    summary: 'Check every byte of the releases this node holds',
+    summary: 'Check every byte this node keeps, and get again what is broken',
     kind: 'operation',
-    input: nothing,
-    handle: (_input, node: Node, { signal, emit }) =>
-      verifyReleases(node, signal, (release) => emit({ type: 'checked', release })),
+    input: z.strictObject({ bases: z.boolean().default(false), fetch: z.boolean().default(true) }),
+    handle: (wish, node: Node, context) => verifyReleases(node, wish, context),
   }),
   route({
     method: 'POST',

@@ -22,6 +22,7 @@ export const requestRoutes: readonly Route<Node>[] = [
       text: z.string().min(1).max(requestMaxChars),
       anyPublisher: z.boolean().default(false),
       waitBaseMs: z.number().min(0).max(DAY_MS).default(60_000),
+      locked: z.boolean().default(false),
     }),
     handle: (wish, node: Node, context) => requestPersona(node, wish, context),
   }),

@@ -5,6 +5,7 @@ import type { Terminal } from './terminal.ts'
 
 const answerSchema = z.looseObject({ persona: z.string(), text: z.string(), tokens: z.number(), stop: z.string() })
 const textEvent = z.looseObject({ text: z.string() })
+const movedEvent = z.looseObject({ to: z.string(), text: z.string() })
 
 export interface ChatMessage {
   readonly role: 'user' | 'assistant'
@@ -25,22 +26,26 @@ export interface ChatOptions {
 export async function chatLoop(options: ChatOptions): Promise<readonly ChatMessage[]> {
   const { terminal, signal, opening } = options
   const messages: ChatMessage[] = []
+  const talk: Talk = { ...options, messages }
   if (terminal.interactive) terminal.say('Type a message. Ctrl-D ends the chat.')
   for (;;) {
     const line = await terminal.ask(terminal.interactive ? '> ' : '', signal)
     if (line === undefined) break
-    if (line.trim() !== '') await say(options, messages, line)
+    if (line.trim() !== '') await say(talk, line)
   }
   // A person who ends the chat without a word wants no answer; a script without input wants one.
-  if (messages.length === 0 && opening !== undefined && !terminal.interactive) await say(options, messages, opening)
+  if (messages.length === 0 && opening !== undefined && !terminal.interactive) await say(talk, opening)
   return messages
 }
 
-async function say(
-  { client, terminal, signal, persona, maxTokens }: ChatOptions,
-  messages: ChatMessage[],
-  content: string,
-): Promise<void> {
+interface Talk extends Omit<ChatOptions, 'persona'> {
+  readonly messages: ChatMessage[]
+  /** Changes when a persona that floats was moved on between two turns. */
+  persona: string
+}
+
+async function say(talk: Talk, content: string): Promise<void> {
+  const { client, terminal, signal, messages, persona, maxTokens } = talk
   messages.push({ role: 'user', content })
   const wish = {
     messages,
@@ -51,8 +56,15 @@ async function say(
     signal,
     onEvent(event) {
       if (event.type === 'text') terminal.stream(textEvent.parse(event).text)
+      if (event.type === 'persona-moved') tellMoved(movedEvent.parse(event), terminal)
     },
   })
   terminal.stream('\n')
-  messages.push({ role: 'assistant', content: answerSchema.parse(answer).text })
+  const { text, persona: answering } = answerSchema.parse(answer)
+  messages.push({ role: 'assistant', content: text })
+  talk.persona = answering
+}
+
+function tellMoved({ to, text }: z.infer<typeof movedEvent>, terminal: Terminal): void {
+  terminal.say(`This persona was upgraded and is now ${to}: ${text}.`)
 }

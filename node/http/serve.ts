@@ -13,9 +13,11 @@ import { jsonText } from '../json-text.ts'
 import { passGate } from './gate.ts'
 import { eventStream } from './event-stream.ts'
 import type { CallContext, Route } from './route.ts'
+import { serverSentEvents } from './server-sent-events.ts'
 import { tokenBucket } from './token-bucket.ts'
 
 const MAX_BODY_BYTES = 64 * 1024
+const HEARTBEAT_MS = 15_000
 
 export interface ServeOptions<Node> {
   readonly routes: readonly Route<Node>[]
@@ -27,6 +29,8 @@ export interface ServeOptions<Node> {
   readonly clock: () => number
   /** Bugs, with their stacks. */
   readonly onBug: (error: unknown) => void
+  /** How often a stream of events on which nothing happens shows that it lives. Default 15 s. */
+  readonly heartbeatMs?: number
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -108,7 +112,7 @@ function mountPath<Node>(app: express.Express, path: string, options: ServeOptio
   for (const row of rows) {
     const body = express.json({ limit: row.maxBodyBytes ?? MAX_BODY_BYTES, strict: true, inflate: false })
     const handler: RequestHandler = async (request, response) => {
-      await answerCall(row, options.node, request, response, calls)
+      await answerCall(row, options, request, response, calls)
     }
     // Express answers HEAD with the handler of GET: refused like every other method that no row names.
     const onlyThis: RequestHandler = (request, _response, next) =>
@@ -123,14 +127,14 @@ function mountPath<Node>(app: express.Express, path: string, options: ServeOptio
 
 async function answerCall<Node>(
   row: Route<Node>,
-  node: Node,
+  { node, heartbeatMs = HEARTBEAT_MS }: ServeOptions<Node>,
   request: Request,
   response: Response,
   calls: CallTracker,
 ): Promise<void> {
   const input = row.input.safeParse({ ...request.query, ...request.params, ...(request.body as object | undefined) })
   if (!input.success) throw inputError(input.error.issues)
-  using call = calls.begin()
+  using call = calls.begin(row.kind === 'events' ? 'endless' : 'ends')
   response.once('close', () => call.abort())
   const run = (context: CallContext): Promise<object> => row.handle(input.data, node, context)
   if (row.kind === 'query') {
@@ -140,8 +144,14 @@ async function answerCall<Node>(
     const sent = once(response, 'close')
     response.type('json').send(jsonText(answer))
     await sent
-  } else {
+  } else if (row.kind === 'operation') {
     await eventStream(response, call.signal, run)
+  } else {
+    await serverSentEvents(
+      response,
+      { signal: call.signal, lastEventId: request.get('last-event-id'), heartbeatMs },
+      run,
+    )
   }
 }
 
@@ -188,39 +198,48 @@ function asRefusal(error: unknown): unknown {
 
 /** Calls in flight: what a stopping node aborts or waits for. */
 interface CallTracker {
-  begin(): Disposable & { readonly signal: AbortSignal; abort(): void }
+  /** An `endless` one is not waited for: it ends when the node begins to stop. */
+  begin(length: 'ends' | 'endless'): Disposable & { readonly signal: AbortSignal; abort(): void }
   abort(): void
   drain(): Promise<void>
 }
 
 function callTracker(): CallTracker {
   const running = new Set<AbortController>()
+  const endless = new Set<AbortController>()
   const drained: (() => void)[] = []
   let stopping = false
   return {
-    begin() {
+    begin(length) {
       if (stopping) throw new MeshError('stopping', 'This node is stopping: try again.', { begun: false })
       const controller = new AbortController()
       running.add(controller)
+      if (length === 'endless') endless.add(controller)
       return {
         signal: controller.signal,
         abort: () => controller.abort(new MeshError('aborted', 'The caller went away.')),
         [Symbol.dispose]() {
           running.delete(controller)
+          endless.delete(controller)
           if (running.size === 0) for (const done of drained.splice(0)) done()
         },
       }
     },
     abort() {
       stopping = true
-      for (const controller of running) controller.abort(new MeshError('stopping', 'This node is stopping: try again.'))
+      for (const controller of running) controller.abort(stoppingNow())
     },
     async drain() {
       stopping = true
+      for (const controller of endless) controller.abort(stoppingNow())
       if (running.size === 0) return
       await new Promise<void>((done) => drained.push(done))
     },
   }
+}
+
+function stoppingNow(): MeshError {
+  return new MeshError('stopping', 'This node is stopping: try again.')
 }
 
 function requireLoopback(host: string): void {

@@ -67,6 +67,7 @@ export class Governance implements Disposable {
   readonly #held: HeldProposals
   readonly #heard = new Map<string, Heard>()
   readonly #settlements = new Map<string, Settlement>()
+  readonly #enclosings = new Map<string, Enclosing>()
   readonly #wakes = new Map<string, () => void>()
   readonly #due = new Set<string>()
   /** Proposals, in hex, of which is written down what was in time. */
@@ -300,7 +301,7 @@ export class Governance implements Disposable {
   forget(scope: string): void {
     this.#wakes.get(scope)?.()
     this.#settlements.get(scope)?.[Symbol.dispose]()
-    for (const known of [this.#wakes, this.#settlements, this.#heard]) known.delete(scope)
+    for (const known of [this.#wakes, this.#settlements, this.#enclosings, this.#heard]) known.delete(scope)
   }
 
   [Symbol.dispose](): void {
@@ -465,6 +466,8 @@ export class Governance implements Disposable {
   }
 
   #enclosing({ scope }: KnownCommunity): Enclosing {
-    return new Enclosing(this.#parts.store, scope)
+    let enclosing = this.#enclosings.get(scope)
+    if (enclosing === undefined) this.#enclosings.set(scope, (enclosing = new Enclosing(this.#parts.store, scope)))
+    return enclosing
   }
 }

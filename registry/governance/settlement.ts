@@ -99,7 +99,7 @@ export class Settlement implements Disposable {
     )
     const candidate = composeDecision(now, electorate)
     if (candidate === undefined && steps.length === 0) return
-    const instance = this.#instanceFor(now, electorate)
+    const instance = this.#instanceFor(now, electorate, steps)
     if (instance.state.decided !== undefined) return
     for (const step of steps) this.#handIn(instance, now, step)
     this.#prove(instance, now)
@@ -108,16 +108,19 @@ export class Settlement implements Disposable {
       instance.contents.set(instance.candidate, candidate.bytes)
       this.#tell(instance, { kind: 'candidate', value: instance.candidate })
     }
-    if (!instance.state.started) this.#tell(instance, { kind: 'start' })
+    if (!instance.state.started && (candidate !== undefined || hasBegun(instance, steps))) {
+      this.#tell(instance, { kind: 'start' })
+    }
   }
 
-  #instanceFor({ state }: Now, electorate: Electorate): Instance {
+  #instanceFor({ state }: Now, electorate: Electorate, steps: readonly Step[]): Instance {
     const self = this.#parts.allowed() ? this.#parts.self : undefined
     const delegates = delegatesOf(state, electorate)
     const index = self === undefined ? -1 : delegates.indexOf(self)
     const known = this.#instances.get(electorate)
     const selfIndex = index < 0 ? undefined : index
-    if (known !== undefined && bytesEqual(known.previous, state.head) && known.self === selfIndex) return known
+    const fits = known !== undefined && bytesEqual(known.previous, state.head) && known.self === selfIndex
+    if (fits && isStillHeard(known, steps)) return known
     if (known !== undefined) this.#drop(known)
     const instance: Instance = {
       previous: state.head,
@@ -240,6 +243,18 @@ export class Settlement implements Disposable {
     const enclosed = precommits.map((step) => enclosing.enclosed(step))
     this.#parts.onCertificate(sealCertificate(openDecision(bytes), enclosed))
   }
+}
+
+/** Of a log that was forked nothing counts from there on: what was heard of it must be forgotten, or it would be counted and not be there. */
+function isStillHeard({ handedIn }: Instance, steps: readonly Step[]): boolean {
+  return handedIn.isSubsetOf(new Set(steps.map(({ id }) => toHex(id))))
+}
+
+/** Whether this delegate spoke before a restart, or more than a third did, an honest one among them. One alone hurries nobody. */
+function hasBegun({ delegates, self }: Instance, steps: readonly Step[]): boolean {
+  const speakers = new Set(steps.map(({ author }) => toHex(author)))
+  if (self !== undefined && speakers.has(delegates[self]!)) return true
+  return delegates.filter((delegate) => speakers.has(delegate)).length > delegates.length / 3
 }
 
 function bodyOfRound({ enclosing }: Now, step: Step): RecordBody<'round/1'> {

@@ -1,8 +1,8 @@
 // What the node and its network child say to each other (structured clones over the supervisor's channel). The child is the one that
 // may have been taken over: the parent checks what it is told, signatures and hashes above all.
-import type { MutableItem } from '../../protocol/index.ts'
+import type { MutableItem, TorrentKind } from '../../protocol/index.ts'
 import type { Address } from './guarded-dht.ts'
-import type { ReleasePaths } from './release-files.ts'
+import type { TorrentPaths } from './torrent-files.ts'
 
 export interface NetworkSwitches {
   /** BitTorrent over plain TCP: listens, and connects to peers found by BEP 5. */
@@ -51,6 +51,7 @@ export interface PeerName {
 }
 
 export interface FetchRequest {
+  readonly kind: TorrentKind
   /** 20 bytes. */
   readonly infohash: Uint8Array
   /** Where the files are written and, after an interruption, found. */
@@ -67,7 +68,6 @@ export interface Sources {
 
 export interface FetchResult {
   readonly metainfo: Uint8Array
-  readonly paths: ReleasePaths
   /** Who sent how much, those gone since included. */
   readonly peers: readonly PeerTraffic[]
 }
@@ -98,7 +98,7 @@ export interface FetchProgress {
 
 export interface SeedRequest {
   readonly metainfo: Uint8Array
-  readonly paths: ReleasePaths
+  readonly paths: TorrentPaths
 }
 
 export interface TorrentStatus {

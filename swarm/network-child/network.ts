@@ -2,7 +2,7 @@
 // finds for a release go to the torrent that fetches it.
 import { setTimeout as wait } from 'node:timers/promises'
 import HyperDHT from 'hyperdht'
-import { MeshError, type MutableItem, readReleaseTorrent, toHex } from '../../protocol/index.ts'
+import { MeshError, type MutableItem, toHex } from '../../protocol/index.ts'
 import { Exchange } from './exchange.ts'
 import { type DhtNode, startDht } from './guarded-dht.ts'
 import { type HyperNode, hyperNodesNeeded, startHyperNode } from './hyper-node.ts'
@@ -175,8 +175,7 @@ export class Network implements AsyncDisposable {
   }
 
   async seed({ metainfo, paths }: SeedRequest): Promise<void> {
-    await this.#torrents.seed(metainfo, paths)
-    const name = toHex(readReleaseTorrent(metainfo).infohash)
+    const name = toHex(await this.#torrents.seed(metainfo, paths))
     if (!this.#announceAtMs.has(name)) this.#announceAtMs.set(name, 0)
     this.#announceDue()
   }

@@ -10,16 +10,16 @@ import {
   bytesEqual,
   isMeshError,
   MeshError,
-  readReleaseTorrent,
-  type ReleaseTorrent,
-  releaseAdapterFile,
+  type MeshTorrent,
+  readTorrentOf,
   releaseManifestFile,
   toHex,
+  type TorrentKind,
 } from '../../protocol/index.ts'
 import { BanList } from './ban-list.ts'
 import type { Address } from './guarded-dht.ts'
 import type { FetchEvent, FetchProgress, FetchResult, NetworkLimits, PeerName, TorrentStatus } from './messages.ts'
-import { ReleaseFiles, type ReleasePaths } from './release-files.ts'
+import { pathsByName, TorrentFiles, type TorrentPaths } from './torrent-files.ts'
 import { infohashOf, TorrentSession } from './torrent-session.ts'
 import { limitWires, StalledWires } from './wire-limits.ts'
 
@@ -32,6 +32,7 @@ export interface TorrentClientOptions {
 }
 
 export interface FetchJob {
+  readonly kind: TorrentKind
   readonly infohash: Uint8Array
   readonly folder: string
   readonly metainfo?: Uint8Array
@@ -62,8 +63,8 @@ const honestPeerMs = 15_000
 interface Entry {
   readonly session: TorrentSession
   state: 'fetching' | 'seeding'
-  files?: ReleaseFiles
-  metainfo?: ReleaseTorrent
+  files?: TorrentFiles
+  metainfo?: MeshTorrent
 }
 
 export class TorrentClient implements AsyncDisposable {
@@ -115,9 +116,9 @@ export class TorrentClient implements AsyncDisposable {
   }
 
   /**
-   * Downloads a release into `folder` and returns when every byte is verified and on the disk; the torrent then seeds on from there.
+   * Downloads a release or a patch into `folder` and returns when every byte is verified and on the disk; the torrent then seeds on from there.
    * What the folder already holds is verified and kept. Rejects with `aborted`, `disk-full`, `storage-failed`, `manifest-invalid`
-   * (the torrent is no release) or `piece-mismatch` (all who had it lied, and nobody else came).
+   * (the torrent is none of that kind) or `piece-mismatch` (all who had it lied, and nobody else came).
    */
   async fetch(job: FetchJob): Promise<FetchResult> {
     job.signal.throwIfAborted()
@@ -127,7 +128,7 @@ export class TorrentClient implements AsyncDisposable {
     const end = Promise.withResolvers<void>()
     // An end that comes before anyone waits for it must not be an unhandled rejection.
     end.promise.catch(() => {})
-    const entry = this.#add(infohash, known, join(job.folder), {
+    const entry = this.#add(job, known, {
       onRefused: (error) => end.reject(error),
       onBlame: (blame) => job.emit({ kind: 'blame', ...blame }),
     })
@@ -142,7 +143,7 @@ export class TorrentClient implements AsyncDisposable {
       job.emit({ kind: 'progress', progress: watch.progress() })
       await entry.files!.sync().catch((error: Error) => Promise.reject(storageError(error)))
       entry.state = 'seeding'
-      return { metainfo: entry.metainfo!.metainfo, paths: pathsIn(job.folder), peers: entry.session.traffic() }
+      return { metainfo: entry.metainfo!.metainfo, peers: entry.session.traffic() }
     } catch (error) {
       await this.drop(job.infohash)
       throw error
@@ -152,14 +153,18 @@ export class TorrentClient implements AsyncDisposable {
     }
   }
 
-  /** Serves files that were verified before. A release that is being served already goes on from these files. */
-  async seed(metainfo: Uint8Array, paths: ReleasePaths): Promise<void> {
-    const release = readReleaseTorrent(metainfo)
+  /** Serves files that were verified before, and tells the infohash. What is being served already goes on from these files. */
+  async seed(metainfo: Uint8Array, paths: TorrentPaths): Promise<Uint8Array> {
+    const kind = kindOf(paths)
+    const release = readTorrentOf(kind, metainfo)
     const infohash = toHex(release.infohash)
     const entry = this.#entries.get(infohash)
-    if (entry?.state === 'seeding') return entry.files!.moveTo(paths)
+    if (entry?.state === 'seeding') {
+      await entry.files!.moveTo(pathsByName(paths))
+      return release.infohash
+    }
     if (entry) throw new MeshError('already-exists', 'This release is still being fetched.')
-    const files = new ReleaseFiles(paths, release.layout)
+    const files = new TorrentFiles(pathsByName(paths), release)
     const torrent = this.#client.add(release.metainfo, { ...torrentOptions(() => files), skipVerify: true })
     const ready = Promise.withResolvers<void>()
     torrent.once('ready', () => ready.resolve())
@@ -168,8 +173,14 @@ export class TorrentClient implements AsyncDisposable {
       ready.reject(storageError(error))
     })
     torrent.once('close', () => ready.reject(dropped()))
-    this.#entries.set(infohash, { session: this.#session(torrent, {}), state: 'seeding', files, metainfo: release })
+    this.#entries.set(infohash, {
+      session: this.#session(torrent, kind, {}),
+      state: 'seeding',
+      files,
+      metainfo: release,
+    })
     await ready.promise
+    return release.infohash
   }
 
   async drop(infohash: Uint8Array): Promise<void> {
@@ -212,9 +223,8 @@ export class TorrentClient implements AsyncDisposable {
   }
 
   #add(
-    infohash: string,
-    known: ReleaseTorrent | undefined,
-    folder: string,
+    { kind, infohash, folder }: FetchJob,
+    known: MeshTorrent | undefined,
     events: {
       onRefused(error: MeshError): void
       onBlame(blame: { peer: PeerName; piece: number; banned: boolean }): void
@@ -222,30 +232,31 @@ export class TorrentClient implements AsyncDisposable {
   ): Entry {
     const makeFiles = () => {
       const release = entry.metainfo!
-      entry.files = new ReleaseFiles(pathsIn(folder), release.layout)
+      entry.files = new TorrentFiles((name) => join(folder, name), release)
       // A next start then need not ask peers for it again.
       void mkdir(folder, { recursive: true })
         .then(() => writeFile(metainfoPath(folder), release.metainfo))
         .catch(() => {})
       return entry.files
     }
-    const torrent = this.#client.add(known?.metainfo ?? infohash, torrentOptions(makeFiles))
-    const session = this.#session(torrent, events, (release) => (entry.metainfo = release))
+    const torrent = this.#client.add(known?.metainfo ?? toHex(infohash), torrentOptions(makeFiles))
+    const session = this.#session(torrent, kind, events, (release) => (entry.metainfo = release))
     const entry: Entry = { session, state: 'fetching', ...(known && { metainfo: known }) }
-    this.#entries.set(infohash, entry)
+    this.#entries.set(toHex(infohash), entry)
     return entry
   }
 
   #session(
     torrent: Torrent,
+    kind: TorrentKind,
     events: {
       onRefused?(error: MeshError): void
       onBlame?(blame: { peer: PeerName; piece: number; banned: boolean }): void
     },
-    onMetainfo: (release: ReleaseTorrent) => void = () => {},
+    onMetainfo: (release: MeshTorrent) => void = () => {},
   ): TorrentSession {
     const { random = Math.random } = this.#options
-    return new TorrentSession(torrent, this.bans, { ...events, onMetainfo }, random, this.#nowMs)
+    return new TorrentSession(torrent, kind, this.bans, { ...events, onMetainfo }, random, this.#nowMs)
   }
 
   /** Reports progress, tells when the manifest is there, and gives up when only liars were found. */
@@ -267,7 +278,7 @@ export class TorrentClient implements AsyncDisposable {
       job.emit({ kind: 'progress', progress: progress() })
       if (!manifestTold && hasManifest(entry)) {
         manifestTold = true
-        job.emit({ kind: 'manifest', path: pathsIn(job.folder).manifest })
+        job.emit({ kind: 'manifest', path: join(job.folder, releaseManifestFile) })
       }
       lied ||= session.traffic().some((peer) => this.bans.has(peer))
       alone = session.livePeers > 0 ? undefined : (alone ?? this.#nowMs())
@@ -288,7 +299,7 @@ export class TorrentClient implements AsyncDisposable {
   }
 }
 
-function torrentOptions(makeFiles: () => ReleaseFiles): Record<string, unknown> {
+function torrentOptions(makeFiles: () => TorrentFiles): Record<string, unknown> {
   return {
     announce: [],
     strategy: 'rarest',
@@ -300,8 +311,8 @@ function torrentOptions(makeFiles: () => ReleaseFiles): Record<string, unknown> 
   }
 }
 
-function pathsIn(folder: string): ReleasePaths {
-  return { manifest: join(folder, releaseManifestFile), adapter: join(folder, releaseAdapterFile) }
+function kindOf(paths: TorrentPaths): TorrentKind {
+  return 'patch' in paths ? 'patch' : 'release'
 }
 
 function metainfoPath(folder: string): string {
@@ -309,16 +320,16 @@ function metainfoPath(folder: string): string {
 }
 
 /** The metainfo given, or kept by an earlier try. Throws when the given one is not of this infohash. */
-async function knownMetainfo(job: FetchJob): Promise<ReleaseTorrent | undefined> {
+async function knownMetainfo(job: FetchJob): Promise<MeshTorrent | undefined> {
   if (job.metainfo) {
-    const release = readReleaseTorrent(job.metainfo)
+    const release = readTorrentOf(job.kind, job.metainfo)
     if (!bytesEqual(release.infohash, job.infohash)) {
       throw new MeshError('hash-mismatch', 'This torrent file has another infohash than the one asked for.')
     }
     return release
   }
   try {
-    const kept = readReleaseTorrent(await readFile(metainfoPath(job.folder)))
+    const kept = readTorrentOf(job.kind, await readFile(metainfoPath(job.folder)))
     return bytesEqual(kept.infohash, job.infohash) ? kept : undefined
   } catch {
     // Not there, or cut short by a crash: peers have it.
@@ -329,17 +340,19 @@ async function knownMetainfo(job: FetchJob): Promise<ReleaseTorrent | undefined>
 function verifiedBytes({ session, metainfo }: Entry): number {
   const { torrent } = session
   if (!metainfo || !torrent.ready) return 0
-  const { manifestBytes, adapterBytes, pieceBytes } = metainfo.layout
+  const { files, pieceBytes } = metainfo
+  const totalBytes = files.reduce((sum, file) => sum + file.bytes, 0)
   let bytes = 0
   for (const index of torrent.pieces.keys()) {
-    if (torrent.bitfield.get(index)) bytes += Math.min(pieceBytes, manifestBytes + adapterBytes - index * pieceBytes)
+    if (torrent.bitfield.get(index)) bytes += Math.min(pieceBytes, totalBytes - index * pieceBytes)
   }
   return bytes
 }
 
 function hasManifest({ session, metainfo }: Entry): boolean {
-  if (!metainfo || !session.torrent.ready) return false
-  const last = Math.ceil(metainfo.layout.manifestBytes / metainfo.layout.pieceBytes)
+  const manifest = metainfo?.files.find(({ name }) => name === releaseManifestFile)
+  if (!metainfo || !manifest || !session.torrent.ready) return false
+  const last = Math.ceil(manifest.bytes / metainfo.pieceBytes)
   return Array.from({ length: last }, (_, index) => session.torrent.bitfield.get(index)).every(Boolean)
 }
 

@@ -1,37 +1,67 @@
-// The two files of a release as one row of pieces, wherever they lie: in the staging folder while they are fetched, in the store when
-// they are seeded. Files are opened when needed and closed when idle, so that a thousand seeded releases don't hold two thousand open.
+// The files of a torrent as one row of pieces, wherever they lie: in the staging folder while they are fetched, in the store when they are
+// seeded. Files are opened when needed and closed when idle, so that a thousand seeded releases don't hold two thousand open.
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { callbackify } from 'node:util'
 import type { ChunkStore } from 'webtorrent'
-import type { ReleaseLayout } from '../../protocol/index.ts'
+import { patchFile, releaseAdapterFile, releaseManifestFile } from '../../protocol/index.ts'
+import type { MeshTorrent } from '../../protocol/index.ts'
 
 export interface ReleasePaths {
   readonly manifest: string
   readonly adapter: string
 }
 
+export interface PatchPaths {
+  readonly patch: string
+}
+
+export type TorrentPaths = ReleasePaths | PatchPaths
+
+/** The path of each file, by its name in the torrent. */
+export type PathOf = (name: string) => string
+
+type Layout = Pick<MeshTorrent, 'files' | 'pieceBytes'>
+
 const idleMs = 10_000
 
 interface Part {
-  readonly file: keyof ReleasePaths
+  readonly file: string
   /** Position in the file, and the range of the piece that lies there. Bytes. */
   readonly at: number
   readonly from: number
   readonly to: number
 }
 
-export class ReleaseFiles implements ChunkStore {
-  #paths: ReleasePaths
-  readonly #layout: Pick<ReleaseLayout, 'manifestBytes' | 'adapterBytes' | 'pieceBytes'>
-  readonly #handles = new Map<keyof ReleasePaths, Promise<FileHandle>>()
+export function pathsByName(paths: TorrentPaths): PathOf {
+  const known = new Map(
+    'patch' in paths
+      ? [[patchFile, paths.patch]]
+      : [
+          [releaseManifestFile, paths.manifest],
+          [releaseAdapterFile, paths.adapter],
+        ],
+  )
+  return (name) => {
+    const path = known.get(name)
+    if (path === undefined) throw new Error(`no path was given for ${name}`)
+    return path
+  }
+}
+
+export class TorrentFiles implements ChunkStore {
+  #pathOf: PathOf
+  readonly #layout: Layout
+  readonly #totalBytes: number
+  readonly #handles = new Map<string, Promise<FileHandle>>()
   #idle: NodeJS.Timeout | undefined
   #closed = false
   #busy = 0
 
-  constructor(paths: ReleasePaths, layout: Pick<ReleaseLayout, 'manifestBytes' | 'adapterBytes' | 'pieceBytes'>) {
-    this.#paths = paths
+  constructor(pathOf: PathOf, layout: Layout) {
+    this.#pathOf = pathOf
     this.#layout = layout
+    this.#totalBytes = layout.files.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
   get(
@@ -58,14 +88,14 @@ export class ReleaseFiles implements ChunkStore {
     this.close(done)
   }
 
-  /** Returns when both files are on the disk itself. */
+  /** Returns when all files are on the disk itself. */
   async sync(): Promise<void> {
-    for (const file of ['manifest', 'adapter'] as const) await this.#use(file, true, (handle) => handle.sync())
+    for (const { name } of this.#layout.files) await this.#use(name, true, (handle) => handle.sync())
   }
 
   /** The files have been moved; what is read from now on is read there. */
-  async moveTo(paths: ReleasePaths): Promise<void> {
-    this.#paths = paths
+  async moveTo(pathOf: PathOf): Promise<void> {
+    this.#pathOf = pathOf
     await this.#closeFiles()
   }
 
@@ -93,11 +123,11 @@ export class ReleaseFiles implements ChunkStore {
     }
   }
 
-  async #use<T>(file: keyof ReleasePaths, create: boolean, work: (handle: FileHandle) => Promise<T>): Promise<T> {
-    if (this.#closed) throw new Error('the files of this release are closed')
+  async #use<T>(file: string, create: boolean, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new Error('the files of this torrent are closed')
     this.#busy++
     try {
-      const opened = this.#handles.get(file) ?? openFile(this.#paths[file], create)
+      const opened = this.#handles.get(file) ?? openFile(this.#pathOf(file), create)
       this.#handles.set(file, opened)
       return await work(await opened.catch((error: unknown) => this.#forget(file, error)))
     } finally {
@@ -106,7 +136,7 @@ export class ReleaseFiles implements ChunkStore {
     }
   }
 
-  #forget(file: keyof ReleasePaths, error: unknown): never {
+  #forget(file: string, error: unknown): never {
     this.#handles.delete(file)
     throw error
   }
@@ -127,21 +157,22 @@ export class ReleaseFiles implements ChunkStore {
   }
 
   #pieceBytes(index: number): number {
-    const { manifestBytes, adapterBytes, pieceBytes } = this.#layout
-    return Math.min(pieceBytes, manifestBytes + adapterBytes - index * pieceBytes)
+    return Math.min(this.#layout.pieceBytes, this.#totalBytes - index * this.#layout.pieceBytes)
   }
 
-  /** Where bytes `from`..`to` of piece `index` lie: the first pieces may span both files. */
+  /** Where bytes `from`..`to` of piece `index` lie: a piece may span files. */
   #parts(index: number, from: number, to: number): Part[] {
     if (index < 0 || from < 0 || to > this.#pieceBytes(index) || from >= to) throw new Error('no such bytes')
-    const { manifestBytes, pieceBytes } = this.#layout
-    const start = index * pieceBytes
-    const border = Math.min(Math.max(manifestBytes - start, from), to)
-    const parts: Part[] = [
-      { file: 'manifest', at: start + from, from, to: border },
-      { file: 'adapter', at: start + border - manifestBytes, from: border, to },
-    ]
-    return parts.filter((part) => part.from < part.to)
+    const start = index * this.#layout.pieceBytes
+    const parts: Part[] = []
+    let begin = 0
+    for (const { name, bytes } of this.#layout.files) {
+      const first = Math.max(from, begin - start)
+      const last = Math.min(to, begin + bytes - start)
+      if (first < last) parts.push({ file: name, at: start + first - begin, from: first, to: last })
+      begin += bytes
+    }
+    return parts
   }
 }
 

@@ -1,6 +1,6 @@
 /* oxlint-disable no-underscore-dangle -- the library names the inner parts that are replaced here so */
 // One torrent of the library, with what it lacks: it asks one peer per piece, blames and bans who sends bad ones, counts bytes per
-// peer, keeps requests in flight few, and takes metainfo only in the release layout.
+// peer, keeps requests in flight few, and takes metainfo only in the layout of what is fetched.
 import type { Duplex } from 'node:stream'
 import type Wire from 'bittorrent-protocol'
 import type { Peer, Torrent } from 'webtorrent'
@@ -8,10 +8,11 @@ import {
   fromHex,
   isMeshError,
   MeshError,
-  readReleaseTorrent,
-  type ReleaseTorrent,
+  type MeshTorrent,
+  readTorrentOf,
   releaseMetainfoMaxBytes,
   toHex,
+  type TorrentKind,
 } from '../../protocol/index.ts'
 import type { BanList } from './ban-list.ts'
 import type { PeerName, PeerTraffic } from './messages.ts'
@@ -26,8 +27,8 @@ const peersRememberedMax = 1_000
 const servedMs = 5_000
 
 export interface SessionEvents {
-  onMetainfo?(release: ReleaseTorrent): void
-  /** The metainfo that a peer sent is not a release's: nothing must be written. */
+  onMetainfo?(release: MeshTorrent): void
+  /** The metainfo that a peer sent is not of the kind that is fetched: nothing must be written. */
   onRefused?(error: MeshError): void
   onVerified?(index: number): void
   onBlame?(blame: { peer: PeerName; piece: number; banned: boolean }): void
@@ -51,13 +52,20 @@ export class TorrentSession {
   readonly #traffic = new Map<string, Traffic>()
   readonly #names = new Map<Wire, PeerName>()
 
-  constructor(torrent: Torrent, bans: BanList, events: SessionEvents, random: () => number, nowMs: () => number) {
+  constructor(
+    torrent: Torrent,
+    kind: TorrentKind,
+    bans: BanList,
+    events: SessionEvents,
+    random: () => number,
+    nowMs: () => number,
+  ) {
     this.torrent = torrent
     this.#bans = bans
     this.#events = events
     this.#nowMs = nowMs
     this.#owners = new PieceOwners(nowMs)
-    this.#takeOnlyReleases()
+    this.#takeOnlyOurs(kind)
     this.#refuseBanned()
     this.#askOnePeerPerPiece()
     torrent.on('metadata', () => {
@@ -204,14 +212,14 @@ export class TorrentSession {
   }
 
   /** The library hands over what peers sent as soon as its SHA-1 is right; what it describes could still be any torrent. */
-  #takeOnlyReleases(): void {
+  #takeOnlyOurs(kind: TorrentKind): void {
     const { torrent } = this
     const accept = torrent._onMetadata.bind(torrent)
     let taken = false
     torrent._onMetadata = (metadata) => {
       if (!(metadata instanceof Uint8Array)) return accept(metadata)
       try {
-        const release = readReleaseTorrent(Uint8Array.from(metadata))
+        const release = readTorrentOf(kind, Uint8Array.from(metadata))
         if (toHex(release.infohash) !== torrent.infoHash) throw noTorrent()
         // Two peers may have sent the last of it at the same moment.
         if (taken) return
@@ -253,7 +261,7 @@ export function infohashOf(torrent: Torrent): Uint8Array {
 }
 
 function noTorrent(): MeshError {
-  return new MeshError('manifest-invalid', 'What this infohash stands for is not a release torrent.')
+  return new MeshError('manifest-invalid', 'What this infohash stands for is not a torrent of the mesh.')
 }
 
 function noiseId(peer: string): string {

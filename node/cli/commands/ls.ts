@@ -18,11 +18,19 @@ const listed = z.object({
     }),
   ),
   personas: z.array(
-    z.looseObject({ id: z.string(), base: z.string(), releases: z.array(z.string()), gaps: z.array(z.string()) }),
+    z.looseObject({
+      id: z.string(),
+      base: z.string(),
+      releases: z.array(z.string()),
+      gaps: z.array(z.string()),
+      follows: z.enum(['float', 'stay']),
+      successor: z.string().optional(),
+    }),
   ),
   pending: z.number(),
 })
 type Release = z.infer<typeof listed>['releases'][number]
+type Persona = z.infer<typeof listed>['personas'][number]
 
 export const lsCommand = command({
   name: 'ls',
@@ -52,13 +60,10 @@ export const lsCommand = command({
       rows.length === 0
         ? 'No releases known yet.'
         : tableText([['release', 'by', 'base', 'size', '', 'summary'], ...rows])
-    const personaText = personas.map(
-      ({ id, base, releases: parts }) => `${id}  ${parts.join(' + ') || 'nothing'} on ${base}`,
-    )
     const waiting = pending === 0 ? [] : [`${countText(pending, 'action')} waiting for a peer before signing.`]
     const text = [
       releaseText,
-      ...(personas.length === 0 ? [] : ['', 'Personas, the newest first:', ...personaText]),
+      ...(personas.length === 0 ? [] : ['', 'Personas, the newest first:', ...personas.map(personaText)]),
       ...waiting,
     ].join('\n')
     return { json: { releases, personas, pending }, text }
@@ -69,7 +74,12 @@ function markOf({ held, own, member, withdrawn }: Release): string {
   const marks = [
     own ? 'own' : held ? 'held' : '',
     own || member ? '' : 'outsider',
-    withdrawn === undefined ? '' : 'withdrawn',
+    withdrawn === undefined ? '' : `withdrawn (${withdrawn})`,
   ]
   return marks.filter(Boolean).join(', ')
+}
+
+function personaText({ id, base, releases, follows, successor }: Persona): string {
+  const course = follows === 'stay' ? ', stays' : successor === undefined ? '' : `, now ${successor}`
+  return `${id}  ${releases.join(' + ') || 'nothing'} on ${base}${course}`
 }

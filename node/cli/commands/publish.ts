@@ -1,8 +1,25 @@
-import { resolve } from 'node:path'
 import { z } from 'zod'
-import { limits, MeshError } from '../../../protocol/index.ts'
+import { MeshError, isMeshError } from '../../../protocol/index.ts'
+import type { HttpClient, OperationEvent } from '../../http/index.ts'
+import {
+  askerOn,
+  capabilitiesQuestion,
+  capabilitiesText,
+  licenceQuestion,
+  nameQuestion,
+  parseCapabilities,
+  probeQuestion,
+  proposalSchema,
+  summaryQuestion,
+  versionQuestion,
+} from '../ask-release.ts'
+import type { Asker, Proposal } from '../ask-release.ts'
 import { command } from '../command.ts'
+import type { Outcome } from '../command.ts'
 import { showProgress } from '../operation-events.ts'
+import { givenFacts, publishOptions, readProbe } from '../publish-options.ts'
+import type { GivenFacts } from '../publish-options.ts'
+import type { Terminal } from '../terminal.ts'
 import { bytesText } from '../units.ts'
 
 const published = z.looseObject({
@@ -10,13 +27,23 @@ const published = z.looseObject({
   releaseId: z.string(),
   bytes: z.number(),
   rank: z.number(),
+  evaluations: z.array(z.looseObject({ value: z.number(), baseValue: z.number(), n: z.number() })),
+  lookAlikes: proposalSchema.shape.lookAlikes,
+  card: z.string(),
   state: z.enum(['published', 'pending']),
   message: z.string().optional(),
 })
+type Published = z.infer<typeof published>
+
+const draftSchema = z.object({ draft: z.string(), text: z.string() })
+const stepEvent = z.looseObject({ step: z.string() })
+const askedEvent = z.looseObject({ suite: z.string(), who: z.string(), done: z.number(), total: z.number() })
+const tellEvery = 50
 
 const steps: Readonly<Record<string, string>> = {
   convert: 'reading the adapter',
   check: 'checking it against the base',
+  evaluate: 'asking the suite',
   probe: 'measuring what it does on the base',
   sign: 'signing',
   announce: 'announcing',
@@ -25,99 +52,197 @@ const steps: Readonly<Record<string, string>> = {
 export const publishCommand = command({
   name: 'publish',
   summary: 'Publish an adapter: a PEFT folder as training leaves it, or a LoRA GGUF',
-  description: 'It is checked, measured on the base, signed, announced, and seeded while `lora-mesh up` runs.',
+  description:
+    'It is checked, measured on the base, signed, announced, and seeded while `lora-mesh up` runs. A model card is written beside it.\nWith --name, --version and --summary nothing is asked. On a terminal the others are asked for, each with a proposal, and what will be\nsigned is shown first; elsewhere --yes takes the proposals.',
   positionals: 'PATH',
   minPositionals: 1,
   maxPositionals: 1,
-  options: {
-    name: { type: 'string', value: 'NAME', summary: 'Bare name: lower-case letters, digits, "-"' },
-    version: { type: 'string', value: 'X.Y.Z', summary: 'Semantic version' },
-    summary: { type: 'string', value: 'TEXT', summary: 'What it does, in a sentence: requests find it by this' },
-    capability: {
-      type: 'string',
-      value: 'NAME=TEXT',
-      multiple: true,
-      summary: 'A skill and its description (default: name and summary)',
-    },
-    tag: { type: 'string', value: 'TAG', multiple: true, summary: 'Tag' },
-    licence: { type: 'string', value: 'SPDX', summary: 'Licence of the adapter (default NOASSERTION)' },
-    scale: { type: 'string', value: 'NUMBER', summary: 'Strength at run time (default 1)' },
-    'scale-range': {
-      type: 'string',
-      value: 'LEAST,MOST',
-      summary: 'How weak and how strong it may be made beside others (default 0 to twice the scale)',
-    },
-    probe: {
-      type: 'string',
-      value: 'FILE.jsonl',
-      summary:
-        'Questions it answers, {"prompt", "answer"}; the first eight become public (default: samples of what it writes)',
-    },
-    base: { type: 'string', value: 'BASE', summary: 'Base it was trained on (default: the one in use)' },
-  },
+  options: publishOptions,
   examples: [
-    'lora-mesh publish ./training-output --name recipes --version 1.0.0 --summary "writes cooking recipes"',
+    'lora-mesh publish ./training-output --suite recipes.suite.jsonl',
     'lora-mesh publish law.gguf --name law --version 1.2.0 --summary "answers questions about law" --licence MIT',
   ],
   async run({ positionals: [path = ''], options, node, signal, terminal }) {
-    const { name, version, summary } = options
-    if (name === undefined || version === undefined || summary === undefined) {
-      throw new MeshError('usage', 'Say --name, --version and --summary: see `lora-mesh publish --help`.')
-    }
-    const wish = {
-      path: resolve(path),
-      name,
-      version,
-      summary,
-      licence: options.licence ?? 'NOASSERTION',
-      capabilities: options.capability.map(parseCapability),
-      tags: options.tag,
-      scale: parseScale(options.scale ?? '1'),
-      scaleRange: parseScaleRange(options['scale-range']),
-      probe: options.probe === undefined ? undefined : await readProbe(options.probe),
-      base: options.base,
-    }
-    const onEvent = showProgress(terminal, ({ step }) => terminal.say(steps[String(step)] ?? String(step)))
-    const answer = await (await node()).call('POST', '/v1/releases', wish, { signal, onEvent })
-    const result = published.parse(answer)
-    const waiting =
-      result.state === 'pending' ? `\nNot visible to others yet: ${result.message ?? 'it waits for a peer.'}` : ''
-    const text = `${result.release}\n${bytesText(result.bytes)}, rank ${result.rank}, release id ${result.releaseId}${waiting}`
-    return { json: result, text }
+    const given = await givenFacts(path, options)
+    const desk = new PublishingDesk(terminal, signal, node)
+    const result = await desk.publish(given, options.yes)
+    const cardPath = options['no-card'] ? undefined : await keepCard(given.path, result, terminal)
+    return outcome(result, cardPath)
   },
 })
 
-/** By these every node that fetches the release checks that it does there what it does here. */
-async function readProbe(path: string): Promise<string[]> {
-  const { readTextFile } = await import('../../read-text-file.ts')
-  const { parseSuite, suiteText } = await import('../../../assembler/index.ts')
-  const items = parseSuite(await readTextFile(path)).slice(0, limits.probeSequences)
-  return items.map(suiteText)
+type Wish = GivenFacts & { readonly name: string; readonly version: string; readonly summary: string }
+
+/** One call of `publish`: what has to be asked or proposed before the node can be told to do it. */
+class PublishingDesk {
+  readonly #terminal: Terminal
+  readonly #signal: AbortSignal
+  readonly #node: () => Promise<HttpClient>
+  readonly #told = new Set<string>()
+
+  constructor(terminal: Terminal, signal: AbortSignal, node: () => Promise<HttpClient>) {
+    this.#terminal = terminal
+    this.#signal = signal
+    this.#node = node
+  }
+
+  async publish(given: GivenFacts, yes: boolean): Promise<Published> {
+    if (isComplete(given)) return await this.#publishUnasked(given)
+    if (yes) return await this.#publishUnasked(proposedWish(given, await this.#propose(given)))
+    if (!this.#terminal.interactive) throw missingFlags(given)
+    return await this.#publishAsked(given)
+  }
+
+  async #publishUnasked(wish: Wish): Promise<Published> {
+    const result = published.parse(await this.#call('/v1/releases', wish))
+    this.#tellLookAlikes(wish.name, result.lookAlikes)
+    return result
+  }
+
+  async #publishAsked(given: GivenFacts): Promise<Published> {
+    const asker = askerOn(this.#terminal, this.#signal)
+    const { draft, text } = await this.#draft(await this.#askFacts(given, asker), asker)
+    this.#terminal.say(`\nThis will be signed, and is public then:\n\n${text.replace(/^/gm, '  ')}\n`)
+    await using _ = { [Symbol.asyncDispose]: () => this.#discard(draft) }
+    if (!(await asker.confirm('Sign and publish it?'))) throw new MeshError('aborted', 'Nothing was published.')
+    return published.parse(await this.#call(`/v1/releases/drafts/${draft}`, {}))
+  }
+
+  /** An adapter that shows nothing by itself needs questions for its probe; where the command line names none, they are asked for. */
+  async #draft(wish: Wish, asker: Asker): Promise<z.infer<typeof draftSchema>> {
+    try {
+      return draftSchema.parse(await this.#call('/v1/releases/drafts', wish))
+    } catch (error) {
+      if (!isMeshError(error, 'probe-failed') || wish.probe !== undefined) throw error
+      this.#terminal.say(
+        'By itself it changes too little for others to check that it works: that takes questions it answers.',
+      )
+      const file = await asker.ask(probeQuestion(wish.suites[0]))
+      return await this.#draft({ ...wish, probe: await readProbe(file) }, asker)
+    }
+  }
+
+  /** The version comes last: it follows from what is said before. */
+  async #askFacts(given: GivenFacts, asker: Asker): Promise<Wish> {
+    const first = await this.#propose(given)
+    for (const note of first.notes) this.#terminal.say(note)
+    const name = given.name ?? (await asker.ask(nameQuestion(first.name)))
+    const known = name === first.name ? first : await this.#propose({ ...given, name })
+    this.#tellLookAlikes(name, known.lookAlikes)
+    const summary = given.summary ?? (await asker.ask(summaryQuestion(known.summary)))
+    const licence = given.licence ?? (await asker.ask(licenceQuestion(known.licence)))
+    const offered = known.capabilities.length > 0 ? known.capabilities : [{ name, description: summary }]
+    const capabilities =
+      given.capabilities.length > 0
+        ? given.capabilities
+        : parseCapabilities(await asker.ask(capabilitiesQuestion(offered)))!
+    const facts = { ...given, name, summary, licence, capabilities, tags: known.tags }
+    return { ...facts, version: given.version ?? (await this.#askVersion(facts, known, asker)) }
+  }
+
+  async #askVersion(facts: GivenFacts, known: Proposal, asker: Asker): Promise<string> {
+    const isUnchanged = capabilitiesText(facts.capabilities) === capabilitiesText(known.capabilities)
+    const proposal = isUnchanged ? known : await this.#propose(facts)
+    if (proposal.version !== undefined) this.#terminal.say(proposal.version.why)
+    return await asker.ask(versionQuestion(proposal))
+  }
+
+  async #propose(facts: GivenFacts): Promise<Proposal> {
+    const { path, name, summary, licence, capabilities, tags, scale, trigger, systemPrompt, suites, base } = facts
+    const wish = { path, name, summary, licence, capabilities, tags, scale, trigger, systemPrompt, suites, base }
+    return proposalSchema.parse(await this.#call('/v1/releases/proposal', wish))
+  }
+
+  async #call(path: string, input: object): Promise<unknown> {
+    const onEvent = showProgress(this.#terminal, (event) => this.#tellEvent(event))
+    return await (await this.#node()).call('POST', path, input, { signal: this.#signal, onEvent })
+  }
+
+  /** Each step once: a proposal, a draft and the publication go through the same ones. */
+  #tellEvent(event: OperationEvent): void {
+    if (event.type === 'step') {
+      const { step } = stepEvent.parse(event)
+      if (!this.#told.has(step)) this.#terminal.say(steps[step] ?? step)
+      this.#told.add(step)
+    }
+    if (event.type === 'asked') tellAsked(askedEvent.parse(event), this.#terminal)
+  }
+
+  /** Also after Ctrl-C, when nothing else is asked of the node any more. */
+  async #discard(draft: string): Promise<void> {
+    await (await this.#node()).call('DELETE', `/v1/releases/drafts/${draft}`)
+  }
+
+  #tellLookAlikes(name: string, lookAlikes: Proposal['lookAlikes']): void {
+    for (const other of lookAlikes) {
+      this.#terminal.say(`Careful: ${name} can be taken for ${other.name}, which is known here (${other.why}).`)
+    }
+  }
 }
 
-function parseCapability(text: string): { name: string; description: string } {
-  const at = text.indexOf('=')
-  if (at < 1) throw new MeshError('usage', `--capability ${text}: write NAME=TEXT.`)
-  return { name: text.slice(0, at).trim(), description: text.slice(at + 1).trim() }
+function isComplete(given: GivenFacts): given is Wish {
+  return given.name !== undefined && given.version !== undefined && given.summary !== undefined
 }
 
-function parseScale(text: string): number {
-  const scale = Number(text)
-  if (!(Math.abs(scale) <= 16) || text.trim() === '')
-    throw new MeshError('usage', `--scale ${text}: write a number from -16 to 16.`)
-  return scale
-}
-
-function parseScaleRange(text: string | undefined): [number, number] | undefined {
-  if (text === undefined) return undefined
-  const scales = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)))
-  const [least, most] = scales
-  if (
-    least === undefined ||
-    most === undefined ||
-    scales.length !== 2 ||
-    !scales.every((scale) => Math.abs(scale) <= 16)
+function missingFlags({ name, version, summary }: GivenFacts): MeshError {
+  const missing = Object.entries({ name, version, summary }).flatMap(([flag, value]) =>
+    value === undefined ? [`--${flag}`] : [],
   )
-    throw new MeshError('usage', `--scale-range ${text}: write the least and the greatest scale, such as 0.5,1.`)
-  return [least, most]
+  const said = missing.join(' and ').replace(/ and (?=.* and )/, ', ')
+  return new MeshError('usage', `Say ${said}, or --yes to take what is proposed: see \`lora-mesh publish --help\`.`, {
+    missing,
+  })
+}
+
+/** Throws `usage` for what nobody could propose. */
+function proposedWish(given: GivenFacts, proposal: Proposal): Wish {
+  const { licence, capabilities, tags } = proposal
+  const name = given.name ?? proposal.name
+  const version = given.version ?? proposal.version?.version
+  const summary = given.summary ?? proposal.summary
+  if (name === undefined || version === undefined || summary === undefined) {
+    const flag = name === undefined ? '--name' : '--summary'
+    throw new MeshError(
+      'usage',
+      `Neither the adapter nor an earlier release tells its ${flag.slice(2)}: say ${flag}.`,
+      {
+        missing: [flag],
+      },
+    )
+  }
+  return { ...given, name, version, summary, licence, capabilities, tags }
+}
+
+function tellAsked({ suite, who, done, total }: z.infer<typeof askedEvent>, terminal: Terminal): void {
+  const model = who === 'base' ? 'the base' : 'the base with the adapter'
+  if (done === total || done % tellEvery === 0) terminal.say(`${suite}: ${done} of ${total} asked of ${model}`)
+}
+
+/** A folder that can't be written to is no reason to call a publication failed. */
+async function keepCard(path: string, result: Published, terminal: Terminal): Promise<string | undefined> {
+  const { writeModelCard } = await import('../../write-model-card.ts')
+  const [name = '', version = ''] = result.release.replace(/^.*\//, '').split('@')
+  try {
+    return await writeModelCard({ path, name, version }, result.card)
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error
+    terminal.say(`The model card was not written: ${error.message}`)
+    return undefined
+  }
+}
+
+function outcome(result: Published, cardPath: string | undefined): Outcome {
+  const { release, releaseId, bytes, rank, evaluations, state, message } = result
+  const suites = evaluations.map(
+    ({ value, baseValue, n }) =>
+      `${(value / 1e4).toFixed(1)} % of ${n} questions right, ${(baseValue / 1e4).toFixed(1)} % without it`,
+  )
+  const lines = [
+    release,
+    `${bytesText(bytes)}, rank ${rank}, release id ${releaseId}`,
+    ...suites,
+    ...(cardPath === undefined ? [] : [`Model card: ${cardPath}`]),
+    ...(state === 'pending' ? [`Not visible to others yet: ${message ?? 'it waits for a peer.'}`] : []),
+  ]
+  return { json: { ...result, ...(cardPath === undefined ? {} : { cardPath }) }, text: lines.join('\n') }
 }

@@ -42,7 +42,7 @@ export const requestCommand = command({
   name: 'request',
   summary: 'Describe what you need; find, fetch and compose it',
   description:
-    'What nobody offers is shown as a gap. A gap leaves this node only after a yes (or with --post-gaps), word for word as it is shown.\nWithout a base that fits, the command says which ones would, and goes on when one is added from another terminal.',
+    'What nobody offers is shown as a gap. A gap leaves this node only after a yes (or with --post-gaps), word for word as it is shown.\nWithout a base that fits, the command says which ones would, and goes on when one is added from another terminal.\nA persona follows the upgrades of its communities: a new lockfile is written, the old one kept. With --locked it never moves.',
   positionals: 'TEXT',
   minPositionals: 1,
   maxPositionals: 1,
@@ -53,6 +53,7 @@ export const requestCommand = command({
       type: 'boolean',
       summary: 'Also draw on publishers outside the communities you follow, as far as this node knows them',
     },
+    locked: { type: 'boolean', summary: 'Never move this persona on to newer releases' },
     'wait-base': { type: 'string', value: 'SECONDS', summary: 'How long to wait for a base that fits (default 60)' },
   },
   examples: [
@@ -65,6 +66,7 @@ export const requestCommand = command({
       text,
       anyPublisher: options['any-publisher'],
       waitBaseMs: parseSeconds(options['wait-base']) * 1_000,
+      locked: options.locked,
     }
     const onEvent = showProgress(terminal, (event) => tellEvent(event, terminal))
     const result = requested.parse(await client.call('POST', '/v1/requests', wish, { signal, onEvent }))

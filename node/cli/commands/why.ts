@@ -1,11 +1,18 @@
 import { z } from 'zod'
 import { command } from '../command.ts'
 
-const explained = z.object({ persona: z.string(), name: z.string(), why: z.string() })
+const explained = z.object({
+  persona: z.string(),
+  name: z.string(),
+  why: z.string(),
+  withdrawn: z.string().optional(),
+  latest: z.string().optional(),
+})
 
 export const whyCommand = command({
   name: 'why',
   summary: 'Say why a release is part of a persona',
+  description: 'Also says when its publisher withdrew it, with the reason, and when its name means a newer one now.',
   positionals: 'NAME',
   minPositionals: 1,
   maxPositionals: 1,
@@ -14,6 +21,12 @@ export const whyCommand = command({
   async run({ positionals: [name = ''], options: { persona }, node, signal }) {
     const input = { name, ...(persona === undefined ? {} : { persona }) }
     const answer = explained.parse(await (await node()).call('GET', '/v1/why', input, { signal }))
-    return { json: answer, text: answer.why }
+    const { why, withdrawn, latest } = answer
+    const lines = [
+      why,
+      ...(withdrawn === undefined ? [] : [`Its publisher withdrew it: ${withdrawn}`]),
+      ...(latest === undefined ? [] : [`The name means ${latest} now: see \`lora-mesh outdated ${answer.persona}\`.`]),
+    ]
+    return { json: answer, text: lines.join('\n') }
   },
 })

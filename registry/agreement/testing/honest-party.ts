@@ -16,8 +16,10 @@ export class HonestParty implements Party {
   #known = new Set<Heard>()
   /** All up to here came before it signed something, and so is as durable as that. */
   #sealed = 0
+  readonly #contents = new Set<Value>()
+  /** Those it has found valid since its process began. */
   readonly #checked = new Set<Value>()
-  #candidate: Value | undefined
+  #wantsToPropose = false
   /** Per other party how much of what is stored it was sent. */
   readonly #sentTo = new Map<HonestParty, number>()
   #others: readonly HonestParty[] = []
@@ -58,13 +60,14 @@ export class HonestParty implements Party {
   // Life and death of the process
 
   #live(): void {
-    const { dice, delegates, roundsAhead } = this.#world
+    const { agenda, dice, delegates, roundsAhead } = this.#world
     const self = this.index < delegates ? this.index : undefined
     this.#state = this.#machine.start({ delegates, self, roundsAhead })
     const replay: AgreementEvent[] = this.#stored.map((heard) => ({ kind: 'message', ...heard }))
-    for (const value of this.#checked) replay.push({ kind: 'valid', value })
-    if (this.#candidate !== undefined) replay.push({ kind: 'candidate', value: this.#candidate })
     this.#tell(...dice.shuffled(replay), { kind: 'start' })
+    // Contents are checked again, one after the other.
+    for (const value of this.#contents) agenda.after(dice.between(1, 8), () => this.#check(value))
+    if (this.#wantsToPropose) agenda.after(dice.between(1, 8), () => this.#chooseCandidate())
   }
 
   #crash(): void {
@@ -82,8 +85,7 @@ export class HonestParty implements Party {
     this.#known = new Set(this.#stored)
     this.#sentTo.clear()
     for (const other of this.#others) other.#sentTo.delete(this)
-    // It may have changed its mind meanwhile about what to propose.
-    if (this.#candidate !== undefined) this.#candidate = dice.pick([...this.#checked])
+    this.#checked.clear()
     agenda.after(dice.between(1, 40), () => this.#live())
   }
 
@@ -154,15 +156,21 @@ export class HonestParty implements Party {
   // Contents
 
   #check(value: Value): void {
+    this.#contents.add(value)
+    if (this.#state === undefined) return
     this.#checked.add(value)
     this.#tell({ kind: 'valid', value })
   }
 
+  /** It may change its mind when its process begins anew. */
   #chooseCandidate(): void {
     const { dice, soundValues } = this.#world
-    this.#candidate = dice.pick(soundValues)
-    this.#checked.add(this.#candidate)
-    this.#tell({ kind: 'candidate', value: this.#candidate })
+    this.#wantsToPropose = true
+    if (this.#state === undefined) return
+    const value = this.#life === 0 ? soundValues[this.index % soundValues.length]! : dice.pick(soundValues)
+    this.#contents.add(value)
+    this.#checked.add(value)
+    this.#tell({ kind: 'candidate', value })
   }
 
   // Passing on

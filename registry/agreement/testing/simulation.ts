@@ -1,6 +1,6 @@
 // One schedule from its seed: honest delegates, one observer and an adversary in a network that is bad until it heals, in virtual time.
 // The same seed gives the same schedule, to the last message.
-import { Adversary } from './adversary.ts'
+import { unleashAdversary } from './adversary.ts'
 import { HonestParty } from './honest-party.ts'
 import { World } from './world.ts'
 import type { AgreementEvent, Heard, Value } from '../index.ts'
@@ -33,10 +33,10 @@ export function runSchedule(options: ScheduleOptions): Outcome {
   const parties = Array.from({ length: delegates + 1 }, (_, index) => index)
     .filter((index) => world.isHonest(index))
     .map((index) => new HonestParty(index, world, options.machine))
-  const adversary = new Adversary(world, parties)
+  const watch = unleashAdversary(world, parties)
   for (const party of parties) {
     const others = parties.filter((other) => other !== party)
-    party.begin(others, (heard) => adversary.watch(heard))
+    party.begin(others, watch)
   }
   const isOver = (): boolean => ledger.decisions.size === parties.length || ledger.violations.length > 0
   agenda.run(world.healAt + ticksAfterHeal, isOver)

@@ -35,6 +35,7 @@ export class World {
   readonly ledger: Ledger
   readonly delegates: number
   readonly misbehaving: ReadonlySet<number>
+  readonly misbehaviour: 'is silent' | 'scatters' | 'schemes'
   readonly durable: NonNullable<ScheduleOptions['durable']>
   readonly healAt: number
   readonly roundsAhead: number
@@ -44,8 +45,11 @@ export class World {
   readonly junkValues: readonly Value[] = ['junk 0', 'junk 1', 'junk 2', 'junk 3']
   /** Until the heal parties pass on what they hold at least so often. */
   readonly longestSilence: number
+  /** Ticks by which the adversary delays a message until the heal. */
+  interference: (heard: Heard, to: Party) => number = () => 0
   readonly #lossChance: number
-  readonly #lossPerKind = new Map<string, number>()
+  readonly #lags = new Map<string, number>()
+  readonly #lagsToDraw: readonly number[]
   readonly #repeatChance: number
   readonly #longestDelay: number
   readonly #shortestTimeout: number
@@ -60,19 +64,23 @@ export class World {
     this.delegates = delegates
     this.durable = durable
     this.misbehaving = new Set(dice.shuffled(Array.from({ length: delegates }, (_, i) => i)).slice(0, count))
-    this.soundValues = Array.from({ length: dice.between(1, delegates) }, (_, i) => `sound ${i}`)
+    this.soundValues = Array.from({ length: dice.pick([1, 2, delegates, delegates]) }, (_, i) => `sound ${i}`)
     this.ledger = new Ledger((value) => this.soundValues.includes(value))
-    this.healAt = dice.pick([0, dice.between(1, 100), dice.between(1, 300), dice.between(100, 600)])
-    this.longestSilence = dice.pick([20, 60, 400])
+    this.misbehaviour = dice.pick(['is silent', 'scatters', 'scatters', 'scatters', 'schemes', 'schemes', 'schemes'])
+    // A plan comes to nothing in a storm.
+    const isCalm = this.misbehaviour === 'schemes' && dice.chance(0.7)
+    this.healAt = dice.pick([dice.between(0, 100), dice.between(50, 300), dice.between(300, 900)])
+    this.longestSilence = isCalm ? 1_000 : dice.pick([20, 100, 1_000])
     this.roundsAhead = dice.pick([1, 2, 4, 16])
     this.crashChance = dice.pick([0, 0.01, 0.05])
-    this.#lossChance = dice.pick([0, 0.1, 0.3])
+    this.#lossChance = isCalm ? 0 : dice.pick([0, 0, 0.1, 0.3])
+    this.#lagsToDraw = isCalm ? [0] : dice.pick([[0], [0, 20], [0, 0, 40], [0, 20, 40], [0, 0, 40, 200]])
     this.#repeatChance = dice.pick([0, 0.1, 0.3])
-    this.#longestDelay = dice.pick([1, 5, 20, 60])
+    this.#longestDelay = isCalm ? 2 : dice.pick([1, 5, 5, 20, 60])
     this.#shortestTimeout = dice.between(2, 24)
-    this.#timeoutGrowth = dice.between(1, 10)
+    this.#timeoutGrowth = dice.pick([1, 3, 10])
     this.#group = Array.from({ length: delegates + 1 }, () => 0)
-    if (dice.chance(0.7)) this.#divide()
+    if (!isCalm && dice.chance(0.3)) this.#divide()
   }
 
   get healed(): boolean {
@@ -96,16 +104,18 @@ export class World {
   transmit(from: number, to: Party, heard: Heard): void {
     const { dice, agenda } = this
     if (this.healed) return agenda.after(dice.between(1, longestDelayOnceHealed), () => to.receive(heard))
-    if (this.areApart(from, to.index) || dice.chance(this.#lossChance) || dice.chance(this.#lossOf(heard))) return
-    agenda.after(dice.between(1, this.#longestDelay), () => to.receive(heard))
-    if (dice.chance(this.#repeatChance)) agenda.after(dice.between(1, this.#longestDelay), () => to.receive(heard))
+    if (this.areApart(from, to.index) || dice.chance(this.#lossChance)) return
+    const lag = this.#lagOf(heard, to) + this.interference(heard, to)
+    const arrive = (): void => agenda.after(lag + dice.between(1, this.#longestDelay), () => to.receive(heard))
+    arrive()
+    if (dice.chance(this.#repeatChance)) arrive()
   }
 
-  /** In some rounds hardly a prevote, or hardly a precommit, gets through: the first leaves few with a lock, the second all undecided. */
-  #lossOf({ message: { kind, round } }: Heard): number {
-    const key = `${kind} ${round}`
-    const drawn = this.#lossPerKind.get(key) ?? this.dice.pick([0, 0, 0.3, 0.6, 0.9])
-    this.#lossPerKind.set(key, drawn)
+  /** Of one step of a round some hear at once and others late: one alone locks, one alone decides, and the round goes on without it. */
+  #lagOf({ message: { kind, round } }: Heard, { index }: Party): number {
+    const key = `${kind} ${round} ${index}`
+    const drawn = this.#lags.get(key) ?? this.dice.pick(this.#lagsToDraw)
+    this.#lags.set(key, drawn)
     return drawn
   }
 
