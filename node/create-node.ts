@@ -66,11 +66,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   await using stack = new AsyncDisposableStack()
   await removeLeftPublications(paths.staging)
   const bases = await openBaseStore(paths.bases)
-  const releases = await openReleaseStore(
-    paths,
-    log,
-    ({ infohash }) => void network.swarm?.drop(infohash).catch(() => {}),
-  )
+  const releases = await openReleaseStore(paths, log, (lost) => {
+    for (const { infohash } of [lost, ...lost.patches]) void network.swarm?.drop(infohash).catch(() => {})
+  })
   const { threads } = config.engine
   const onState = tellRestarts('engine', log)
   const engine = stack.use(createEngine({ onState, ...(threads === undefined ? {} : { threads }) }))
@@ -104,7 +102,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       .start()
       .catch((error: unknown) => log(`Peers cannot be met: ${error instanceof Error ? error.message : String(error)}`))
   }
-  const fetcher = releaseFetcher({ staging: paths.staging, log, network, registry, releases, bases, engine })
+  const patchesTo = (releaseId: Uint8Array) => registry.patchesTo(releaseId)
+  const fetcher = releaseFetcher({ staging: paths.staging, log, network, registry, releases, bases, engine, patchesTo })
   const composer = createComposer({ bake, cacheFolder: paths.cache })
   const held = stack.move()
   return {

@@ -2,6 +2,7 @@
 import type { Node } from './create-node.ts'
 import type { CurrentRelease } from './current-release.ts'
 import { eventText, floatPersonas } from './float-personas.ts'
+import { happeningsOf } from './govern/index.ts'
 
 /** Until it is disposed of. What comes while it looks leads to one more look. `currentRelease`: as in `floatPersonas`. */
 export function keepPersonasAfloat(node: Node, currentRelease?: CurrentRelease): AsyncDisposable {
@@ -39,6 +40,11 @@ function lookOnce(node: Node, signal: AbortSignal, currentRelease: CurrentReleas
   return async () => {
     try {
       const events = await floatPersonas(node, { signal, emit() {} }, choice)
+      for (const event of events) {
+        if (event.kind !== 'persona-moved') continue
+        const { from, to, changes } = event
+        happeningsOf(node).tell({ type: 'persona-moved', from, to, changes })
+      }
       const lines = events.map(eventText)
       // A persona that waits for its seeders says so once, not at every peer that comes or goes.
       for (const line of lines) if (!toldBefore.has(line)) node.options.log(line)

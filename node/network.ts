@@ -9,6 +9,7 @@ import type { NetworkConfig } from './config.ts'
 import { splitEndpoint } from './config.ts'
 import type { Finding } from './examine.ts'
 import type { ReleaseStore } from './release-store.ts'
+import { seedHeld } from './seed-held.ts'
 import { tellRestarts } from './tell-restarts.ts'
 
 const EXAMINE_PATIENCE_MS = 5_000
@@ -38,10 +39,12 @@ export function createNetwork({ config, releases, log, onStart }: NetworkParts):
     const started = startSwarm(swarmOptions(config, log))
     swarm = started
     onStart(started)
-    for (const { id, infohash, metainfo, paths } of releases.list()) {
-      await started.seed(infohash, { metainfo, paths }).catch((error: unknown) => {
+    for (const release of releases.list()) {
+      await seedHeld(started, release).catch((error: unknown) => {
         // One release that can't be served must not keep the others from it.
-        log(`The release ${id.slice(0, 12)} is not served: ${error instanceof Error ? error.message : String(error)}`)
+        log(
+          `The release ${release.id.slice(0, 12)} is not served: ${error instanceof Error ? error.message : String(error)}`,
+        )
       })
     }
     return started

@@ -6,7 +6,7 @@ import type { OpenedGenesis, SignedManifest } from '../protocol/index.ts'
 import { channelKey, startOfChain } from './governance/chain-state.ts'
 import type { ChainState, Member } from './governance/chain-state.ts'
 import { compareLogs } from './record-effects.ts'
-import type { JobEffect, LogView, Statement } from './record-effects.ts'
+import type { JobEffect, LogView, PatchEffect, Statement } from './record-effects.ts'
 
 export interface FoldedRelease {
   readonly release: SignedManifest
@@ -59,6 +59,8 @@ export interface AuthorPart {
   readonly author: Uint8Array
   readonly releases: readonly FoldedRelease[]
   readonly conflicts: readonly NameConflict[]
+  /** Between two releases of this author, sorted by infohash. */
+  readonly patches: readonly PatchEffect[]
   readonly jobs: readonly FoldedJob[]
   /** In the order of the author's log. */
   readonly statements: readonly Said[]
@@ -121,6 +123,7 @@ export function foldAuthor(author: Uint8Array, logs: readonly LogView[]): Author
   const releases = new Map<string, FoldedRelease>()
   const owners = new Map<string, Uint8Array>()
   const conflicts = new Map<string, NameConflict>()
+  const patches = new Map<string, PatchEffect>()
   const jobs: FoldedJob[] = []
   const statements: Said[] = []
   for (const log of sorted) {
@@ -129,7 +132,8 @@ export function foldAuthor(author: Uint8Array, logs: readonly LogView[]): Author
       if (effect.kind === 'withdrawal') {
         const release = toHex(effect.release)
         if (!withdrawn.has(release)) withdrawn.set(release, effect.reason)
-      } else if (effect.kind === 'job') jobs.push({ id, author, time, job: effect.job })
+      } else if (effect.kind === 'patch') patches.set(toHex(effect.patch.infohash), effect.patch)
+      else if (effect.kind === 'job') jobs.push({ id, author, time, job: effect.job })
       else if (effect.kind === 'statement') {
         statements.push({ id, author, device, index, time, statement: effect.statement })
       } else if (effect.kind === 'release') {
@@ -152,7 +156,7 @@ export function foldAuthor(author: Uint8Array, logs: readonly LogView[]): Author
       }
     }
   }
-  return finishPart(author, sorted, { releases, withdrawn, conflicts, jobs, statements })
+  return finishPart(author, sorted, { releases, withdrawn, conflicts, patches, jobs, statements })
 }
 
 /** One text per (name, version, base id) of a publisher. Names and versions hold no spaces. */
@@ -167,6 +171,7 @@ function finishPart(
     readonly releases: ReadonlyMap<string, FoldedRelease>
     readonly withdrawn: ReadonlyMap<string, string>
     readonly conflicts: ReadonlyMap<string, NameConflict>
+    readonly patches: ReadonlyMap<string, PatchEffect>
     readonly jobs: readonly FoldedJob[]
     readonly statements: readonly Said[]
   },
@@ -175,6 +180,10 @@ function finishPart(
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([id, release]) => ({ ...release, withdrawn: found.withdrawn.get(id) }))
   const conflicts = [...found.conflicts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, conflict]) => conflict)
+  // Whoever signs a patch must have signed both of its ends.
+  const patches = [...found.patches.values()]
+    .filter(({ from, to }) => found.releases.has(toHex(from)) && found.releases.has(toHex(to)))
+    .toSorted((a, b) => compareBytes(a.infohash, b.infohash))
   const jobs = found.jobs.toSorted((a, b) => compareBytes(a.id, b.id))
   const forks = logs.flatMap(({ key, forkedAt }) =>
     forkedAt === undefined ? [] : [{ scope: key.scope, device: key.device, index: forkedAt }],
@@ -190,12 +199,13 @@ function finishPart(
         withdrawn === undefined ? [] : [withdrawn],
       ]),
       conflicts: conflicts.map(({ refused }) => refused),
+      patches: patches.map(({ infohash }) => infohash),
       jobs: jobs.map(({ id }) => id),
       statements: digestOfIds(found.statements),
       forks: forks.map(({ scope, device, index }) => [scope, device, index]),
     }),
   )
-  return { author, releases, conflicts, jobs, statements: found.statements, forks, hash }
+  return { author, releases, conflicts, patches, jobs, statements: found.statements, forks, hash }
 }
 
 /** One digest, because a member may have said more than an encoded object can list. The order is that of the author's logs. */
@@ -210,12 +220,12 @@ function digestOfIds(statements: readonly Said[]): Uint8Array {
  * members for this base by semver, pre-releases and withdrawn ones left out; of equals the one with the smallest release id.
  */
 export function resolveBareName(state: CommunityState, name: string, baseId: Uint8Array): FoldedRelease | undefined {
-  const offered = state.parts
+  const onBase = state.parts
     .flatMap((part) => part.releases)
-    .filter(({ release: { manifest } }) => manifest.name === name && bytesEqual(manifest.base.id, baseId))
+    .filter(({ release: { manifest } }) => bytesEqual(manifest.base.id, baseId))
   const channel = state.chain.channels.get(channelKey(name, baseId))
   // What was decided and isn't known here yet must not be answered with something else.
-  if (channel !== undefined) return offered.find(({ release }) => bytesEqual(release.releaseId, channel.release))
+  if (channel !== undefined) return onBase.find(({ release }) => bytesEqual(release.releaseId, channel.release))
   return highest(offered.filter(({ release, withdrawn }) => withdrawn === undefined && isOffered(state, release)))
 }
 

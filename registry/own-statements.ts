@@ -1,7 +1,7 @@
 // What this node says to others: its releases, its withdrawals, its wishes. Saying the same thing twice changes nothing, and a version
 // never names two releases.
 import { bytesEqual, encodeBody, limits, MeshError, toHex } from '../protocol/index.ts'
-import type { Author, Scope, SignedManifest } from '../protocol/index.ts'
+import type { Author, RecordBody, Scope, SignedManifest } from '../protocol/index.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Communities } from './communities.ts'
 import { previewJob } from './jobs.ts'
@@ -59,6 +59,17 @@ export class OwnStatements {
     const body = encodeBody('withdrawal/1', { release: releaseId, reason })
     const before = bodySaid(this.#history(), this.#parts.own.key('public'), body)
     return this.#appendOnce(before, { scope: 'public', type: 'withdrawal/1', body })
+  }
+
+  /** Throws `not-found` unless both of its ends are own releases. */
+  patch(patch: RecordBody<'patch/1'>): AppendResult {
+    for (const end of [patch.from, patch.to]) {
+      if (this.#parts.catalogue.find(end)?.own === true) continue
+      throw new MeshError('not-found', 'A patch leads from one of your releases to another.', { release: toHex(end) })
+    }
+    const body = encodeBody('patch/1', patch)
+    const before = bodySaid(this.#history(), this.#parts.own.key('public'), body)
+    return this.#appendOnce(before, { scope: 'public', type: 'patch/1', body })
   }
 
   /** Throws `bad-input`. */

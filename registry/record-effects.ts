@@ -18,6 +18,7 @@ import type { LogKey } from './log-key.ts'
 export type RecordEffect =
   | { readonly kind: 'release'; readonly release: SignedManifest; readonly infohash: Uint8Array }
   | { readonly kind: 'withdrawal'; readonly release: Uint8Array; readonly reason: string }
+  | { readonly kind: 'patch'; readonly patch: PatchEffect }
   | { readonly kind: 'job'; readonly job: JobEffect }
   | { readonly kind: 'statement'; readonly statement: Statement }
   | { readonly kind: 'none' }
@@ -37,6 +38,9 @@ export type Statement =
       /** `decision` is its id here. */
       readonly body: Omit<RecordBody<'round/1'>, 'decision'> & { readonly decision: Uint8Array }
     }
+
+/** Bytes that turn the file of one release into that of another. */
+export type PatchEffect = RecordBody<'patch/1'>
 
 export interface JobEffect {
   readonly capability: string
@@ -74,8 +78,9 @@ function readEffect(record: VerifiedRecord): RecordEffect {
     }
     case 'withdrawal/1':
       return { kind: 'withdrawal', release: read.body.release, reason: read.body.reason }
-    case 'log/1':
     case 'patch/1':
+      return { kind: 'patch', patch: read.body }
+    case 'log/1':
     case 'unknown':
     case 'invalid':
       return { kind: 'none' }
