@@ -226,7 +226,12 @@ export function resolveBareName(state: CommunityState, name: string, baseId: Uin
   const channel = state.chain.channels.get(channelKey(name, baseId))
   // What was decided and isn't known here yet must not be answered with something else.
   if (channel !== undefined) return onBase.find(({ release }) => bytesEqual(release.releaseId, channel.release))
-  return highest(offered.filter(({ release, withdrawn }) => withdrawn === undefined && isOffered(state, release)))
+  return highest(
+    onBase.filter(
+      ({ release, withdrawn }) =>
+        release.manifest.name === name && withdrawn === undefined && isOffered(state, release),
+    ),
+  )
 }
 
 function isOffered({ chain }: CommunityState, { manifest, releaseId }: SignedManifest): boolean {
