@@ -14,28 +14,6 @@ const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding:
 console.log(`machine: ${cpus().length} x ${cpus()[0]?.model}, Node ${process.version}, commit ${commit}`)
 console.log(`${schedules} schedules, seeds from ${firstSeed}\n`)
 
-let broken = 0
-for (const delegates of [4, 7]) runAll(delegates, Math.ceil(schedules / 2))
-process.exitCode = broken === 0 ? 0 : 1
-
-function runAll(delegates: number, count: number): void {
-  const tally = new Tally()
-  const begun = performance.now()
-  for (let seed = firstSeed; seed < firstSeed + count; seed++) {
-    const outcome = runSchedule({ delegates, seed, machine: realMachine })
-    tally.add(outcome)
-    for (const violation of outcome.violations)
-      console.log(`BROKEN: ${violation}, ${delegates} delegates, seed ${seed}`)
-  }
-  const seconds = (performance.now() - begun) / 1000
-  broken += tally.broken
-  console.log(
-    `${delegates} delegates, up to ${Math.ceil(delegates / 3) - 1} misbehaving: ${count} schedules, ${tally.broken} broken, ` +
-      `${seconds.toFixed(1)} s, ${Math.round(count / seconds)} schedules/s, ${Math.round(tally.steps / count)} events each`,
-  )
-  for (const line of tally.lines(count)) console.log(`  ${line}`)
-}
-
 class Tally {
   broken = 0
   steps = 0
@@ -66,4 +44,26 @@ class Tally {
       ...[...this.#seen].map(([what, times]) => `${share(times)} ${what}`),
     ]
   }
+}
+
+let broken = 0
+for (const delegates of [4, 7]) runAll(delegates, Math.ceil(schedules / 2))
+process.exitCode = broken === 0 ? 0 : 1
+
+function runAll(delegates: number, count: number): void {
+  const tally = new Tally()
+  const begun = performance.now()
+  for (let seed = firstSeed; seed < firstSeed + count; seed++) {
+    const outcome = runSchedule({ delegates, seed, machine: realMachine })
+    tally.add(outcome)
+    for (const violation of outcome.violations)
+      console.log(`BROKEN: ${violation}, ${delegates} delegates, seed ${seed}`)
+  }
+  const seconds = (performance.now() - begun) / 1000
+  broken += tally.broken
+  console.log(
+    `${delegates} delegates, up to ${Math.ceil(delegates / 3) - 1} misbehaving: ${count} schedules, ${tally.broken} broken, ` +
+      `${seconds.toFixed(1)} s, ${Math.round(count / seconds)} schedules/s, ${Math.round(tally.steps / count)} events each`,
+  )
+  for (const line of tally.lines(count)) console.log(`  ${line}`)
 }

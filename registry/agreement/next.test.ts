@@ -257,11 +257,17 @@ describe('delegates that misbehave', () => {
     expect(aDelegate().tell(from(delegate, message)).state.furthest).toEqual(state.furthest)
   })
 
-  test('of two delegates one can drive the other to the last round, where it falls silent', () => {
-    const delegate = new Watched({ delegates: 2, self: 0 }).tell({ kind: 'candidate', value: 'a' }, start)
-    delegate.tell(from(1, aPrecommit(maxRound)), timeout('propose', maxRound), timeout('prevote', maxRound))
-    delegate.actions()
-    expect(delegate.tell(timeout('precommit', maxRound), timeout('propose', maxRound + 1)).actions()).toEqual([])
+  test('of two delegates one can drive the other to the last round, after which it falls silent', () => {
+    const delegate = new Watched({ delegates: 2, self: 0 }).tell(start, from(1, aPrevote(maxRound)))
+    delegate.tell(timeout('propose', maxRound), from(1, aPrecommit(maxRound)))
+    expect(delegate.sent()).toEqual([aPrevote(maxRound), aPrecommit(maxRound)])
+    delegate.tell(timeout('precommit', maxRound), { kind: 'candidate', value: 'a' })
+    expect([delegate.state.round, delegate.actions()]).toEqual([maxRound + 1, []])
+  })
+
+  test('a quorum of prevotes for what was not proposed yet is not proposed as an earlier one', () => {
+    const proposer = aDelegate(0).tell(...fromEach([1, 2, 3], aPrevote(0, 'a')), { kind: 'candidate', value: 'b' })
+    expect(proposer.sent()).toEqual([aProposal(0, 'b'), aPrevote(0, 'b'), aPrecommit(0, 'a')])
   })
 })
 
@@ -319,4 +325,5 @@ test('what is known already changes nothing', () => {
   delegate.tell(...fromEach([0, 1, 2], aPrevote(0, 'a')), ...valid('a'), from(3, aPrecommit(0, 'a')))
   expect([delegate.state, delegate.actions()]).toEqual([state, []])
   expect(delegate.state.rounds).toBe(state.rounds)
+  expect(delegate.state.valid).toBe(state.valid)
 })
