@@ -43,7 +43,17 @@ async function ready(node: MeshNode, flags: readonly string[] = []): Promise<str
 }
 
 const publish = (node: MeshNode, adapter: string, name: string, summary: string): Promise<Record<string, unknown>> =>
-  node.run(['publish', kit.path('adapters', adapter), '--name', name, '--version', '1.0.0', '--summary', summary])
+  node.run([
+    'publish',
+    kit.path('adapters', adapter),
+    '--name',
+    name,
+    '--version',
+    '1.0.0',
+    '--summary',
+    summary,
+    '--no-card',
+  ])
 
 const ask = async (node: MeshNode, ...flags: string[]): Promise<Requested> =>
   (await node.run(['request', request, ...flags])) as unknown as Requested
@@ -210,7 +220,7 @@ describe.skipIf(!kit.present)('finding a release by one way alone (needs the kit
       expect(result.plan.matches.map(({ name }) => name)).toEqual(['recipes'])
       expect(result.fetch.bytes).toBeGreaterThan(100_000)
 
-      const next = ['--name', 'recipes', '--version', '1.1.0', '--summary', 'writes cooking recipes']
+      const next = ['--name', 'recipes', '--version', '1.1.0', '--summary', 'writes cooking recipes', '--no-card']
       await publisher.run(['publish', kit.path('adapters', 'peft-pattern'), ...next])
       const newer = await eventually(
         async () => (await seeker.run(['request', text, '--any-publisher'])) as unknown as Requested,

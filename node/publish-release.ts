@@ -1,12 +1,14 @@
 // Training output -> a signed, probed release that this node announces and seeds.
 import { dirname } from 'node:path'
-import { identityToText, signManifest, toHex } from '../protocol/index.ts'
+import { identityToText, isMeshError, signManifest, toHex } from '../protocol/index.ts'
 import type { LookAlike } from '../protocol/index.ts'
 import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
 import type { CallContext } from './http/index.ts'
 import { namesLike } from './look-alike-names.ts'
+import type { PatchOffer } from './make-patch.ts'
 import { modelCard } from './model-card.ts'
+import { offerUpgrade } from './offer-upgrade.ts'
 import { prepareRelease } from './prepare-release.ts'
 import type { PreparedRelease } from './prepare-release.ts'
 import { moveSynced } from './private-file.ts'
@@ -29,6 +31,8 @@ export interface PublishedRelease {
   readonly targets: readonly string[]
   readonly base: { readonly id: string; readonly label: string }
   readonly evaluations: readonly PublishedEvaluation[]
+  /** What an upgrade costs whoever holds the release that it leads from. */
+  readonly upgrade: { readonly from: string; readonly bytes: number; readonly codec: string } | undefined
   /** Names of others that this one could be taken for. */
   readonly lookAlikes: readonly LookAlike[]
   /** Markdown. */
@@ -61,14 +65,19 @@ export async function signAndAnnounce(
   prepared: PreparedRelease,
   context: CallContext,
 ): Promise<PublishedRelease> {
-  const { base, suiteLabels } = prepared
+  const { base, suiteLabels, patchPath } = prepared
   const lookAlikes = namesLike(node, prepared.manifest.name)
   const held = await signAndKeep(node, prepared, context)
+  // Before anybody hears of the release: who holds the last version shall not fetch the whole file for want of a patch.
+  const patch = await offerUpgrade(node, held, patchPath, context)
   context.emit({ type: 'step', step: 'announce' })
-  const announced = await announceOrForget(node, held)
+  const announced = await announceOrForget(node, held, patch)
   // Without a running network it is seeded when there is one.
   await node.network.swarm?.seed(held.infohash, { metainfo: held.metainfo, paths: held.paths })
-  return { ...describe(held, base), ...announced, lookAlikes, card: modelCard(held.signed, suiteLabels) }
+  // Of a release that waits for its signature the log can't say yet that a patch leads to it.
+  const isOffered = patch !== undefined && announced.state === 'published' && announcePatch(node, patch, context)
+  const upgrade = isOffered ? { from: toHex(patch.from), bytes: patch.bytes, codec: patch.codec } : undefined
+  return { ...describe(held, base), ...announced, upgrade, lookAlikes, card: modelCard(held.signed, suiteLabels) }
 }
 
 async function signAndKeep(
@@ -88,15 +97,28 @@ async function signAndKeep(
 type Announced = Pick<PublishedRelease, 'state' | 'message'>
 
 /** What could not be announced, because its name was taken meanwhile or the disk is full, is not kept and never seeded. */
-async function announceOrForget(node: Node, held: HeldRelease): Promise<Announced> {
+async function announceOrForget(node: Node, held: HeldRelease, patch: PatchOffer | undefined): Promise<Announced> {
   try {
     const result = node.registry.publishRelease(held.signed, held.infohash)
     return result.kind === 'appended'
       ? { state: 'published', message: result.warning }
       : { state: 'pending', message: result.message }
   } catch (error) {
+    if (patch !== undefined) await node.network.swarm?.drop(patch.infohash)
     await node.releases.remove(held)
     throw error
+  }
+}
+
+/** Whether it was: the release is out by now, and good without it. */
+function announcePatch(node: Node, patch: PatchOffer, { emit }: CallContext): boolean {
+  try {
+    node.registry.publishPatch(patch)
+    return true
+  } catch (error) {
+    if (!isMeshError(error)) throw error
+    emit({ type: 'note', text: `The patch from the last version is not offered: ${error.message}` })
+    return false
   }
 }
 

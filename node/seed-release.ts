@@ -57,7 +57,7 @@ function isNamed(
 ): boolean {
   const named =
     manifest.name === wanted.name && (wanted.publisher === undefined || identityToText(publisher) === wanted.publisher)
-  return (
-    named && withdrawn === undefined && (wanted.range === undefined || semver.satisfies(manifest.version, wanted.range))
-  )
+  // What was withdrawn is given to whoever says exactly which: a lockfile may name it.
+  if (withdrawn !== undefined && semver.valid(wanted.range) === null) return false
+  return named && (wanted.range === undefined || semver.satisfies(manifest.version, wanted.range))
 }

@@ -38,7 +38,7 @@ export interface DeltaBitsChoice {
 
 /** Throws what `defineByDelta` and `evaluate` throw. */
 export async function chooseDeltaBits(job: DeltaBitsJob, options: PatchOptions = {}): Promise<DeltaBitsChoice> {
-  const { oldPath, newPath, folder, evaluate, tolerance } = job
+  const { newPath, evaluate, tolerance } = job
   const score = await evaluate(newPath)
   const trials: DeltaBitsTrial[] = []
   for (const bits of job.bits ?? everyBits) {

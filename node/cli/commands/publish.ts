@@ -28,6 +28,7 @@ const published = z.looseObject({
   bytes: z.number(),
   rank: z.number(),
   evaluations: z.array(z.looseObject({ value: z.number(), baseValue: z.number(), n: z.number() })),
+  upgrade: z.looseObject({ bytes: z.number() }).optional(),
   lookAlikes: proposalSchema.shape.lookAlikes,
   card: z.string(),
   state: z.enum(['published', 'pending']),
@@ -232,7 +233,7 @@ async function keepCard(path: string, result: Published, terminal: Terminal): Pr
 }
 
 function outcome(result: Published, cardPath: string | undefined): Outcome {
-  const { release, releaseId, bytes, rank, evaluations, state, message } = result
+  const { release, releaseId, bytes, rank, evaluations, upgrade, state, message } = result
   const suites = evaluations.map(
     ({ value, baseValue, n }) =>
       `${(value / 1e4).toFixed(1)} % of ${n} questions right, ${(baseValue / 1e4).toFixed(1)} % without it`,
@@ -241,6 +242,7 @@ function outcome(result: Published, cardPath: string | undefined): Outcome {
     release,
     `${bytesText(bytes)}, rank ${rank}, release id ${releaseId}`,
     ...suites,
+    ...(upgrade === undefined ? [] : [`An upgrade from the last version costs ${bytesText(upgrade.bytes)}`]),
     ...(cardPath === undefined ? [] : [`Model card: ${cardPath}`]),
     ...(state === 'pending' ? [`Not visible to others yet: ${message ?? 'it waits for a peer.'}`] : []),
   ]
