@@ -25,11 +25,11 @@ const dtypes = ['BF16', 'F16', 'F32'] as const satisfies readonly TensorDtype[]
 /** Of the file, for BF16. */
 const bars = { exactSmall: 0.35, bitsSmall: 0.15, bitsLarge: 0.3 }
 /**
- * A loss is measurable when a version answers fewer questions, or its NLL is higher by more than this many standard errors of the pairs.
- * That is strict: all questions feel the same rounding, so the pairs are not independent, and losses of 0.001 nats can count. With 0.01
- * nats tolerated instead, 2 bits do for the small and the large update and 3 for the medium one.
+ * Nothing is lost where no question fewer is answered and the NLL is higher by at most this part: the tolerance by which converted adapters
+ * are judged. Beside it stand the standard errors of the paired differences, a stricter measure: all questions feel the same rounding, so
+ * that the pairs are not independent and losses of 0.001 nats can count.
  */
-const toleratedErrors = 2
+const toleratedPart = 0.01
 
 let missed = 0
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
@@ -80,7 +80,7 @@ async function measureUpdate(dtype: TensorDtype, older: string, update: (typeof 
   )
   if (isBf16) await measureBits(older, newer, whole, after)
   const evaluate = async (path: string): Promise<number> => scoreOf(await judge(path), after)
-  const choice = { oldPath: older, newPath: newer, folder: folder.path, evaluate, tolerance: toleratedErrors }
+  const choice = { oldPath: older, newPath: newer, folder: folder.path, evaluate, tolerance: toleratedPart }
   const { chosen } = await chooseDeltaBits(choice)
   const share = chosen === undefined ? Infinity : chosen.patch.bytes / whole
   const limit = update.name === 'small' ? bars.bitsSmall : bars.bitsLarge
@@ -129,9 +129,9 @@ async function judge(path: string): Promise<Judged> {
   return { nlls, right: exactMatch }
 }
 
-/** Minus the standard errors by which it is worse. A version that answers fewer questions is no candidate. */
+/** Minus the part by which its NLL is higher. A version that answers fewer questions is no candidate. */
 function scoreOf(found: Judged, newer: Judged): number {
-  return found.right < newer.right ? -Infinity : -errorsWorse(found, newer)
+  return found.right < newer.right ? -Infinity : Math.min(0, 1 - mean(found.nlls) / mean(newer.nlls))
 }
 
 /** Mean of the differences question by question, in standard errors of that mean. */
