@@ -1,8 +1,7 @@
 // How far a score can be believed: by how many others it was measured, and who got something else.
 import { toHex } from '../../protocol/index.ts'
 import type { Manifest } from '../../protocol/index.ts'
-import type { ReceiptView } from '../../registry/index.ts'
-import type { Node } from '../create-node.ts'
+import type { ReceiptView, Registry } from '../../registry/index.ts'
 
 export interface Measured {
   /** In millionths. */
@@ -52,11 +51,16 @@ function percent(millionths: number): string {
 }
 
 /** What members of the followed communities measured of a release by one suite, without its publisher's own receipts. */
-export function receiptsOf(node: Node, release: Uint8Array, publisher: Uint8Array, suite: Uint8Array): ReceiptView[] {
+export function receiptsOf(
+  registry: Registry,
+  release: Uint8Array,
+  publisher: Uint8Array,
+  suite: Uint8Array,
+): ReceiptView[] {
   const byAuthor = new Map<string, ReceiptView>()
-  for (const { id, state } of node.registry.communities()) {
+  for (const { id, state } of registry.communities()) {
     if (state !== 'following') continue
-    for (const receipt of node.registry.governance.evaluations(id, release)) {
+    for (const receipt of registry.governance.evaluations(id, release)) {
       const others = receipt.member && toHex(receipt.author) !== toHex(publisher)
       if (others && toHex(receipt.suite) === toHex(suite)) byAuthor.set(toHex(receipt.author), receipt)
     }
@@ -73,20 +77,24 @@ export interface ConfirmedEvaluation extends Confirmation {
 }
 
 /** A release's evaluations as its publisher signed them, each with what members measured themselves. */
-export function confirmedEvaluations(node: Node, releaseId: Uint8Array, manifest: Manifest): ConfirmedEvaluation[] {
+export function confirmedEvaluations(
+  registry: Registry,
+  releaseId: Uint8Array,
+  manifest: Manifest,
+): ConfirmedEvaluation[] {
   return manifest.evaluations.map(({ suite, metric, value, n, standardError }) => ({
     suite,
     metric,
     n,
-    boundFor: boundFor(node, suite),
-    ...confirm({ value, error: standardError }, receiptsOf(node, releaseId, manifest.publisher, suite)),
+    boundFor: boundFor(registry, suite),
+    ...confirm({ value, error: standardError }, receiptsOf(registry, releaseId, manifest.publisher, suite)),
   }))
 }
 
-function boundFor(node: Node, suite: Uint8Array): string[] {
-  const names = node.registry.communities().flatMap(({ id, state }) => {
+function boundFor(registry: Registry, suite: Uint8Array): string[] {
+  const names = registry.communities().flatMap(({ id, state }) => {
     if (state !== 'following') return []
-    return [...node.registry.governance.chain(id).suites]
+    return [...registry.governance.chain(id).suites]
       .filter(([, bound]) => toHex(bound) === toHex(suite))
       .map(([capability]) => capability)
   })

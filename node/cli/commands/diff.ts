@@ -95,7 +95,7 @@ function fieldRows(fields: ReleaseDifference['fields']): string[][] {
 function evaluationRow({ suite, metric, a, b }: EvaluationChange): string[] {
   const side = (one: EvaluationChange['a']): string =>
     one === undefined ? '-' : `${one.value / 1e6} +- ${one.standardError / 1e6} (n ${one.n})`
-  return [`${metric} on ${suite.slice(0, 12)}`, side(a), side(b)]
+  return [`${metric} on ${suite.slice(0, 12)}, by its publisher`, side(a), side(b)]
 }
 
 function valueText(value: unknown): string {

@@ -6,6 +6,7 @@ const explained = z.object({
   name: z.string(),
   why: z.string(),
   withdrawn: z.string().optional(),
+  evaluations: z.array(z.string()),
   latest: z.string().optional(),
 })
 
@@ -21,10 +22,11 @@ export const whyCommand = command({
   async run({ positionals: [name = ''], options: { persona }, node, signal }) {
     const input = { name, ...(persona === undefined ? {} : { persona }) }
     const answer = explained.parse(await (await node()).call('GET', '/v1/why', input, { signal }))
-    const { why, withdrawn, latest } = answer
+    const { why, withdrawn, evaluations, latest } = answer
     const lines = [
       why,
-      ...(withdrawn === undefined ? [] : [`Its publisher withdrew it: ${withdrawn}`]),
+      ...evaluations,
+      ...(withdrawn === undefined ? [] : [`It was withdrawn: ${withdrawn}`]),
       ...(latest === undefined ? [] : [`The name means ${latest} now: see \`lora-mesh outdated ${answer.persona}\`.`]),
     ]
     return { json: answer, text: lines.join('\n') }
