@@ -14,6 +14,8 @@ export interface ReadyPersona {
   readonly id: string
   readonly base: KnownBase
   readonly adapters: readonly ScaledAdapter[]
+  /** Lower-case hex: equal wherever the same adapters are put together with the same scales on the same base. */
+  readonly stackHash: string
 }
 
 /**
@@ -40,17 +42,19 @@ export async function assemblePersona(
       rank: manifest.adapter.rank,
     })
   }
-  const { adapters } = await node.composer.compose({ base: { path: base.path, baseId: base.id }, members }, { signal })
+  const stack = { base: { path: base.path, baseId: base.id }, members }
+  const { adapters, stackHash } = await node.composer.compose(stack, { signal })
   await node.engine.load({ path: base.path, sha256: base.file }, { signal })
-  return { id, base, adapters }
+  return { id, base, adapters, stackHash }
 }
 
 /** Releases of a lockfile that this node would have to fetch first. */
-export function missingReleases(node: Node, lockfile: Lockfile): readonly LockedRelease[] {
+export function missingReleases(node: Pick<Node, 'releases'>, lockfile: Lockfile): readonly LockedRelease[] {
   return lockfile.releases.filter(({ releaseId }) => node.releases.get(releaseId) === undefined)
 }
 
-function baseFor(node: Node, { base }: Lockfile): KnownBase {
+/** Throws `base-missing` with the base that is needed. */
+export function baseFor(node: Node, { base }: Lockfile): KnownBase {
   const fits = node.bases
     .list()
     .filter(({ id, file }) => id === base.id && (base.file === undefined || base.file === file))

@@ -30,6 +30,8 @@ import { releaseFetcher } from './release-fetcher.ts'
 import type { ReleaseFetcher } from './release-fetcher.ts'
 import { openReleaseStore } from './release-store.ts'
 import type { ReleaseStore } from './release-store.ts'
+import { openReputation } from './reputation/index.ts'
+import type { Reputation } from './reputation/index.ts'
 import { tellRestarts } from './tell-restarts.ts'
 import { readVersion } from './version.ts'
 
@@ -58,6 +60,7 @@ export interface Node extends AsyncDisposable {
   readonly composer: Composer
   readonly network: Network
   readonly fetcher: ReleaseFetcher
+  readonly reputation: Reputation
 }
 
 /** Opens everything that lies on the disk. No process and no connection is started before something needs it. */
@@ -94,6 +97,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   // Closed before the registry: whoever waits at it must not keep the registry from closing.
   if (exchange !== undefined) stack.use(exchange)
   const news = stack.use(newsOf(registry))
+  const self = keys.author.identity
+  const reputation = stack.use(await openReputation({ path: paths.reputation, registry, self, clock, log }))
   const pointers = stack.use(new AsyncDisposableStack())
   const onNetwork = (swarm: Swarm): void => {
     if (swarm.exchange !== undefined) exchange?.open(swarm.exchange)
@@ -103,7 +108,17 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       .catch((error: unknown) => log(`Peers cannot be met: ${error instanceof Error ? error.message : String(error)}`))
   }
   const patchesTo = (releaseId: Uint8Array) => registry.patchesTo(releaseId)
-  const fetcher = releaseFetcher({ staging: paths.staging, log, network, registry, releases, bases, engine, patchesTo })
+  const fetcher = releaseFetcher({
+    staging: paths.staging,
+    log,
+    network,
+    registry,
+    releases,
+    bases,
+    engine,
+    patchesTo,
+    reputation,
+  })
   const composer = createComposer({ bake, cacheFolder: paths.cache })
   const held = stack.move()
   return {
@@ -119,6 +134,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     composer,
     network,
     fetcher,
+    reputation,
     [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
   }
 }

@@ -17,6 +17,8 @@ export interface DataPaths {
   readonly newIdentity: string
   readonly registry: string
   readonly bases: string
+  /** What was seen of others, and whom the user chose to trust. */
+  readonly reputation: string
   /** Adapters by content: `<sha256>.gguf`. */
   readonly objects: string
   /** One folder per release held: its signed manifest and what seeding it needs. */
@@ -53,6 +55,7 @@ export function dataPaths(root: string): DataPaths {
     newIdentity: join(root, 'new-identity'),
     registry: join(root, 'registry.sqlite'),
     bases: join(root, 'bases.json'),
+    reputation: join(root, 'reputation.json'),
     objects: join(root, 'objects'),
     releases: join(root, 'releases'),
     staging: join(root, 'staging'),

@@ -25,23 +25,38 @@ export interface FetchSource {
 
 export const nothingFetched: FetchSummary = { bytes: 0, seconds: 0, sources: [] }
 
+/** With the size of its adapter, for the progress. */
+export interface SizedRelease extends WantedRelease {
+  readonly bytes: number
+}
+
 /** Throws what the fetch of the first one that fails throws; the others are then stopped. */
 export async function fetchReleases(
   node: Node,
   entries: readonly CatalogueEntry[],
   base: KnownBase | undefined,
+  context: CallContext,
+): Promise<FetchSummary> {
+  return fetchWanted(node, entries.map(wantedOf), base, context)
+}
+
+/** The same for releases that no catalogue need know. */
+export async function fetchWanted(
+  node: Node,
+  releases: readonly SizedRelease[],
+  base: KnownBase | undefined,
   { signal, emit }: CallContext,
 ): Promise<FetchSummary> {
-  const missing = entries.filter(({ releaseId }) => node.releases.get(toHex(releaseId)) === undefined)
+  const missing = releases.filter(({ releaseId }) => node.releases.get(toHex(releaseId)) === undefined)
   if (missing.length === 0) return nothingFetched
   const since = performance.now()
   const failed = new AbortController()
   const context: CallContext = { signal: AbortSignal.any([signal, failed.signal]), emit }
   // The rate counts from here, where looking for seeders begins: a small file comes all at once.
-  for (const { manifest } of missing) {
-    emit({ type: 'progress', label: labelOf(manifest), doneBytes: 0, totalBytes: manifest.adapter.bytes, peers: 0 })
+  for (const { label, bytes } of missing) {
+    emit({ type: 'progress', label, doneBytes: 0, totalBytes: bytes, peers: 0 })
   }
-  const work = missing.map((entry) => node.fetcher.fetch(wantedOf(entry), base, context))
+  const work = missing.map((wanted) => node.fetcher.fetch(wanted, base, context))
   try {
     return fetchSummary(await Promise.all(work), performance.now() - since)
   } catch (error) {
@@ -68,12 +83,8 @@ export function bothFetches(before: FetchSummary, after: FetchSummary): FetchSum
   }
 }
 
-function wantedOf({ releaseId, infohash, manifest, sealed }: CatalogueEntry): WantedRelease {
-  return { releaseId, infohash, label: labelOf(manifest), sealed }
-}
-
-function labelOf({ name, version }: CatalogueEntry['manifest']): string {
-  return `${name}@${version}`
+function wantedOf({ releaseId, infohash, manifest, sealed }: CatalogueEntry): SizedRelease {
+  return { releaseId, infohash, label: `${manifest.name}@${manifest.version}`, sealed, bytes: manifest.adapter.bytes }
 }
 
 /** One entry per peer, the one that sent most first. */

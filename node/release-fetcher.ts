@@ -15,6 +15,7 @@ import type { Network } from './network.ts'
 import { moveSynced } from './private-file.ts'
 import { rememberProbed, requireBase } from './probe-releases.ts'
 import type { HeldRelease, ReleaseStore } from './release-store.ts'
+import type { Reputation } from './reputation/index.ts'
 import { seedHeld } from './seed-held.ts'
 import { layOutByPatch, removePatch, removePatchFolder } from './use-patch.ts'
 import { unlessAborted } from './wait-for.ts'
@@ -56,6 +57,8 @@ export interface FetcherParts {
   readonly engine: Engine
   /** Patches that the publisher of a release offers towards it. Absent: whole files only. */
   patchesTo?(releaseId: Uint8Array): readonly PatchOffer[]
+  /** Says who is connected first, and is told what came of it. */
+  readonly reputation: Pick<Reputation, 'inOrder' | 'watchTransfer'>
 }
 
 export function releaseFetcher(parts: FetcherParts): ReleaseFetcher {
@@ -88,9 +91,12 @@ async function fetchOne(
   const swarm = await network.start()
   const { releaseId, infohash, label } = wanted
   const folder = join(staging, toHex(infohash))
-  const findSeeders: FindSeeders = (sought, searching) => transferKeys(parts.registry, sought, searching)
+  const findSeeders: FindSeeders = (sought, searching) =>
+    parts.reputation.inOrder(transferKeys(parts.registry, sought, searching), searching)
   const offers = parts.patchesTo?.(releaseId) ?? []
+  const patching = parts.reputation.watchTransfer(() => performance.now())
   const laidOut = await layOutByPatch({ swarm, releases, staging, offers, wanted, folder, findSeeders }, context)
+  patching.served(laidOut?.patch.peers ?? [])
   try {
     const job = { swarm, folder, findSeeders, metainfo: laidOut?.metainfo }
     const { verified, probedOn } = await fetchVerified(parts, job, wanted, base, context)
@@ -131,6 +137,7 @@ async function fetchVerified(
   { signal, emit }: CallContext,
 ): Promise<{ verified: VerifiedRelease; probedOn: KnownBase | undefined }> {
   let probedOn: KnownBase | undefined
+  const transfer = parts.reputation.watchTransfer(() => performance.now())
   const verified = await swarm.fetchRelease({
     ...job,
     ref: { releaseId, infohash },
@@ -144,8 +151,12 @@ async function fetchVerified(
     patienceMs: PATIENCE_MS,
     signal,
     clock: () => performance.now(),
-    onEvent: (event) => tell(event, label, emit, parts.log),
+    onEvent(event) {
+      transfer.hear(event)
+      tell(event, label, emit, parts.log)
+    },
   })
+  transfer.served(verified.peers)
   return { verified, probedOn }
 }
 

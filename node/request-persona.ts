@@ -1,5 +1,5 @@
 // The main job: a description in, a persona that answers out.
-import { MeshError, fromHex, identityToText, isMeshError, toHex } from '../protocol/index.ts'
+import { MeshError, fromHex, identityToText, toHex } from '../protocol/index.ts'
 import type { CatalogueEntry } from '../registry/index.ts'
 import { explainPlan } from '../resolver/index.ts'
 import type { Lockfile, OtherBase } from '../resolver/index.ts'
@@ -8,6 +8,7 @@ import { countSeeders } from './count-seeders.ts'
 import type { Node } from './create-node.ts'
 import { bothFetches, fetchReleases } from './fetch-releases.ts'
 import type { FetchSummary } from './fetch-releases.ts'
+import { giveUpDamaged } from './give-up-damaged.ts'
 import type { CallContext } from './http/index.ts'
 import { locateNamedReleases } from './locate-release.ts'
 import { lockPlan } from './lock-plan.ts'
@@ -59,7 +60,11 @@ export async function requestPersona(
     }
   }
   const entries = planned.plan.releases.map(({ release }) => entryOf(node, release))
-  await giveUpDamaged(node, entries, { signal, emit })
+  await giveUpDamaged(
+    node,
+    entries.map(({ releaseId }) => toHex(releaseId)),
+    { signal, emit },
+  )
   const missing = entries.filter(({ releaseId }) => node.releases.get(toHex(releaseId)) === undefined)
   if (missing.length > 0) emit({ type: 'seeders', releases: await countSeeders(node.registry, missing, signal) })
   const fetch = bothFetches(located, await fetchReleases(node, entries, planned.base, { signal, emit }))
@@ -68,22 +73,6 @@ export async function requestPersona(
   const assembleMs = await assemble(node, persona, signal)
   emit({ type: 'assembled', persona: persona.id, assembleMs })
   return { plan, fetch, assembleMs, persona: persona.id, lockfile: persona.lockfile, gaps }
-}
-
-/** What is held and no longer what it was is fetched again with the rest. */
-async function giveUpDamaged(
-  node: Node,
-  entries: readonly CatalogueEntry[],
-  { signal, emit }: CallContext,
-): Promise<void> {
-  for (const { releaseId } of entries) {
-    const held = node.releases.get(toHex(releaseId))
-    if (held === undefined) continue
-    await node.releases.requireIntact(held, signal).catch((error: unknown) => {
-      if (!isMeshError(error, 'hash-mismatch')) throw error
-      emit({ type: 'note', text: error.message })
-    })
-  }
 }
 
 /** Plans; while everything that was found is for bases this node lacks, waits for one of them to be added. */

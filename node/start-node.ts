@@ -9,6 +9,7 @@ import type { HttpServer } from './http/index.ts'
 import { keepMeasuring } from './evidence/keep-measuring.ts'
 import { keepPersonasAfloat } from './keep-personas-afloat.ts'
 import type { NodeKeys } from './keys.ts'
+import { keepSharing } from './persona-links/index.ts'
 import { isMeshError } from '../protocol/index.ts'
 
 /** Where the daemon listens if it is free and nobody said otherwise, so that its address can be remembered. */
@@ -40,6 +41,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
   const server = stack.use(await serve(options, node))
   if (daemon) {
     await node.network.start()
+    await keepSharing(node)
     stack.use(keepPersonasAfloat(node))
     if (config.governance.measure) stack.use(keepMeasuring(node))
   }

@@ -98,8 +98,17 @@ async function keep(node: Node, version: string, path: string): Promise<HeldRele
 
 /** Fetches the newer version as a node does that has heard of these patches. */
 function fetchWith(offers: readonly PatchOffer[]): Promise<FetchedRelease> {
-  const { network, registry, releases, bases, engine, options } = seeker
-  const parts = { staging: options.paths.staging, log: options.log, network, registry, releases, bases, engine }
+  const { network, registry, releases, bases, engine, reputation, options } = seeker
+  const parts = {
+    staging: options.paths.staging,
+    log: options.log,
+    network,
+    registry,
+    releases,
+    bases,
+    engine,
+    reputation,
+  }
   const { infohash, signed } = newer
   const wanted = { releaseId: signed.releaseId, infohash, label: 'biology@1.1.0', sealed: signed.sealed }
   return releaseFetcher({ ...parts, patchesTo: () => offers }).fetch(wanted, undefined, context)

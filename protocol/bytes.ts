@@ -32,7 +32,7 @@ export function utf8(text: string): Uint8Array {
 }
 
 export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
 }
 
 /** Throws `malformed` unless `text` is lower-case hex of `length` bytes (any length when absent). */

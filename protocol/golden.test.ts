@@ -2,15 +2,20 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { goldenObjects } from '../testing/golden-objects.ts'
 import {
+  decodeCanonical,
+  decodeWireMessage,
   fromHex,
   openCertificate,
   openDecision,
   openGenesis,
   openInvitationCode,
   openManifest,
+  openPersonaLink,
+  personaTopic,
   readBody,
   readReleaseTorrent,
   toHex,
+  uncoverLockfile,
   verifyRecord,
 } from './index.ts'
 
@@ -26,6 +31,14 @@ describe('the golden bytes', () => {
     expect(toHex(openManifest(bytesOf('sealed manifest')).releaseId)).toBe(golden['release id'])
     expect(toHex(openGenesis(bytesOf('sealed genesis')).id)).toBe(golden['community id'])
     expect(toHex(readReleaseTorrent(bytesOf('release torrent')).infohash)).toBe(golden['release torrent, infohash'])
+  })
+
+  it('hold a persona link, and the lockfile that only the link opens', () => {
+    const { digest } = openPersonaLink(golden['persona link'] ?? '')
+    const message = decodeWireMessage(bytesOf('lockfile/1 frame'))
+    if (message.type !== 'lockfile/1') throw new Error(`a ${message.type}`)
+    expect(message.topic).toEqual(personaTopic(digest))
+    expect(decodeCanonical(uncoverLockfile(digest, message.covered))).toEqual({ format: 'lora-mesh-lockfile/1' })
   })
 
   it('hold a decision of a community with everything that proves it', () => {

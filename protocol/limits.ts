@@ -15,6 +15,8 @@ export const limits = Object.freeze({
   // Two of them, as proof of a fork, fit a frame.
   recordBodyMaxBytes: 116 * KiB,
   lockfileMaxBytes: 256 * KiB,
+  // In canonical bytes: with what is around it, it fits a frame.
+  sharedLockfileMaxBytes: 240 * KiB,
   // Text
   nameMaxChars: 64,
   versionMaxChars: 64,
@@ -33,6 +35,7 @@ export const limits = Object.freeze({
   evaluatedOnMax: 8,
   parentsMax: 32,
   targetsMax: 32,
+  signersPerLinkMax: 64,
   // So many that a decision with everybody's ballot, and everybody's signature under it, fits a frame.
   membersMax: 256,
   probeSequences: 8,

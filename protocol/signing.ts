@@ -28,9 +28,12 @@ export type Purpose =
   | 'base'
   | 'tokenizer'
   | 'lockfile'
+  | 'lockfile-key'
+  | 'persona-link'
   | 'stack'
   | 'topic-community'
   | 'topic-capability'
+  | 'topic-persona'
   | 'pointer-salt'
   | 'state'
   | 'invitation'
@@ -38,6 +41,7 @@ export type Purpose =
   | 'invitation-key'
   | 'decision'
   | 'subject'
+  | 'log-export'
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest())

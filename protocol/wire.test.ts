@@ -24,6 +24,8 @@ const messages: WireMessage[] = [
   },
   { type: 'want-seeds/1', infohashes: [new Uint8Array(20)] },
   { type: 'have-seeds/1', infohashes: [] },
+  { type: 'want-lockfile/1', topic: aHash(4) },
+  { type: 'lockfile/1', topic: aHash(4), covered: new Uint8Array(limits.sharedLockfileMaxBytes + 16) },
   { type: 'goodbye/1', reason: 'shutting down' },
 ]
 

@@ -55,6 +55,14 @@ const messageSchema = z.discriminatedUnion('type', [
     from: count.max(limits.certificatesMax),
     certificates: z.array(someBytes(limits.communityCertificateMaxBytes)).max(limits.certificatesPerMessageMax),
   }),
+  /** Asks for the lockfile that a persona's topic follows from; whoever has none says nothing. */
+  z.strictObject({ type: z.literal('want-lockfile/1'), topic }),
+  /** Its canonical bytes, readable with the link only. */
+  z.strictObject({
+    type: z.literal('lockfile/1'),
+    topic,
+    covered: someBytes(limits.sharedLockfileMaxBytes + 16),
+  }),
   /** Asks which of these release torrents the other side serves; the answer names those it does. */
   z.strictObject({
     type: z.literal('want-seeds/1'),

@@ -13,6 +13,7 @@ import type { LogStore, LogSummary } from './log-store.ts'
 import type { Clock, ExchangeNetwork, PeerChannel, ServesTorrent } from './ports.ts'
 import { SeedQuestions } from './seed-questions.ts'
 import type { SeedAnswer } from './seed-questions.ts'
+import type { SharedLockfiles } from './shared-lockfiles.ts'
 import type { StoragePolicy } from './storage-policy.ts'
 
 const peersMax = 128
@@ -39,6 +40,7 @@ export interface ExchangeOptions {
   readonly store: LogStore
   readonly communities: Communities
   readonly policy: StoragePolicy
+  readonly lockfiles: SharedLockfiles
   readonly clock: Clock
   /** Program and version, for display. */
   readonly agent: string
@@ -210,6 +212,7 @@ export class Exchange implements AsyncDisposable {
   #gone(peer: ExchangePeer, failure: unknown): void {
     this.#peers.delete(peer)
     this.#sync.gone(peer)
+    this.#options.lockfiles.gone(peer)
     // A full disk here, or a mistake of ours, is not the peer's fault.
     if (isMeshError(failure) && failure.blame !== 'self') this.#strike(peer.id, failure)
     else if (failure !== undefined) this.#options.onFailure(failure)
@@ -262,6 +265,10 @@ export class Exchange implements AsyncDisposable {
       case 'certificates/1':
         this.#chains.handle(peer, topic, message)
         return
+      case 'want-lockfile/1':
+      case 'lockfile/1':
+        this.#options.lockfiles.handle(peer, topic, message)
+        return
       case 'want-records/1':
         peer.send(() => this.#recordsMessage(topic, message))
         return
@@ -293,6 +300,7 @@ export class Exchange implements AsyncDisposable {
       peer.sharedTopics.delete(name)
       peer.awaitedGeneses.delete(name)
       this.#sync.unshared(peer, name)
+      this.#options.lockfiles.unshared(peer, name)
     }
     for (const name of peer.topics) {
       if (!this.#joined.has(name) || peer.sharedTopics.has(name)) continue
@@ -302,6 +310,7 @@ export class Exchange implements AsyncDisposable {
       this.#wantGenesis(peer, name)
       this.#sendAllHeads(peer, name)
       this.#chains.tell(peer, name)
+      this.#options.lockfiles.shared(peer, name)
     }
     this.#options.onPeersChanged()
   }
@@ -338,7 +347,9 @@ export class Exchange implements AsyncDisposable {
   #headMessage(peer: ExchangePeer, topicName: string, key: LogKey): WireMessage | undefined {
     const topic = this.#joined.get(topicName)?.topic
     const summary = this.#options.store.summary(key)
-    if (topic === undefined || summary === undefined || this.#sync.holds(peer, summary)) return undefined
+    if (topic === undefined || summary === undefined) return undefined
+    // Who holds the same records need not hold the proof against their author.
+    if (summary.forkedAt === undefined && this.#sync.holds(peer, summary)) return undefined
     return { type: 'heads/1', topic, logs: this.#headsOf(key) }
   }
 

@@ -45,10 +45,16 @@ export class KnownLogs {
     }
   }
 
-  appended(record: VerifiedRecord): void {
+  /** Returns what it says on the government of a community, if it does and counts. */
+  appended(record: VerifiedRecord): Said | undefined {
+    const { author, device } = record.fields
     const log = this.#log(record.fields)
-    if (log.forkedAt === undefined) log.entries.push(readEntry(record))
-    this.#parts.delete(toHex(record.fields.author))
+    if (log.forkedAt !== undefined) return undefined
+    const entry = readEntry(record)
+    log.entries.push(entry)
+    this.#parts.delete(toHex(author))
+    const { id, index, time, effect } = entry
+    return effect.kind === 'statement' ? { id, author, device, index, time, statement: effect.statement } : undefined
   }
 
   forked(key: LogKey, index: number): void {

@@ -11,6 +11,7 @@ import {
   toHex,
 } from '../protocol/index.ts'
 import type { OpenedGenesis, Scope, SignedManifest, VerifiedRecord } from '../protocol/index.ts'
+import { Audit } from './audit/audit.ts'
 import { Catalogue } from './catalogue.ts'
 import type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
 import { Communities, isKnown } from './communities.ts'
@@ -19,7 +20,7 @@ import { Database } from './database.ts'
 import { Exchange } from './exchange.ts'
 import type { PeerView } from './exchange.ts'
 import { resolveBareName } from './fold-community.ts'
-import type { CommunityState, FoldedRelease } from './fold-community.ts'
+import type { CommunityState, FoldedRelease, Said } from './fold-community.ts'
 import { Governance } from './governance/governance.ts'
 import { wantedJobs } from './jobs.ts'
 import type { JobDraft, JobPreview, WantedJob } from './jobs.ts'
@@ -36,8 +37,11 @@ import { Pointers } from './pointers.ts'
 import type { PointerKey, SeenPointer } from './pointers.ts'
 import type { ExchangeNetwork } from './ports.ts'
 import type { CommunityView, NewCommunity, RegistryEvent, RegistryOptions } from './registry-types.ts'
+import type { PatchEffect } from './record-effects.ts'
 import { actionStands } from './said-before.ts'
 import type { SeedAnswer } from './seed-questions.ts'
+import { SharedLockfiles } from './shared-lockfiles.ts'
+import type { LockfileMeeting } from './shared-lockfiles.ts'
 import { capabilityInterest, StoragePolicy } from './storage-policy.ts'
 
 /** Own releases leave this many topics to communities and to what the user looks for. */
@@ -61,6 +65,9 @@ export class Registry implements AsyncDisposable {
   readonly #statements: OwnStatements
   /** Members, channels, proposals, votes. */
   readonly governance: Governance
+  /** Who did what, when. */
+  readonly audit: Audit
+  readonly #lockfiles: SharedLockfiles
   readonly #exchange: Exchange | undefined
   #closed = false
   readonly #listeners = new Set<(event: RegistryEvent) => void>()
@@ -105,6 +112,19 @@ export class Registry implements AsyncDisposable {
       onDecided: (community) => this.#decided(community),
       onMisbehaved: (community, delegate) => this.#emit({ kind: 'delegate-misbehaved', community, delegate }),
       onFailure: (error) => this.#emit({ kind: 'failed', error }),
+    })
+    this.audit = new Audit({
+      author,
+      clock,
+      store: this.#store,
+      logs: this.#logs,
+      communities: this.#communities,
+      catalogue: this.#catalogue,
+      governance: this.governance,
+    })
+    this.#lockfiles = new SharedLockfiles({
+      meet: (topic) => void this.#meetOn(topic, undefined, firstRetryMs, () => this.#lockfiles.uses(topic)),
+      leave: (topic) => void this.#exchange?.leave(topic).catch((error: unknown) => this.#emitFailure(error)),
     })
     this.#exchange = options.network && this.#openExchange(options.network)
   }
@@ -210,6 +230,20 @@ export class Registry implements AsyncDisposable {
     return this.#told(this.#statements.withdrawal(releaseId, reason))
   }
 
+  /** Offers bytes that lead from one own release to another, where the newer one was announced. Throws `not-found`. */
+  publishPatch(patch: PatchEffect): AppendResult {
+    return this.#told(this.#statements.patch(patch))
+  }
+
+  /** What the publisher of a release offers towards it. */
+  patchesTo(releaseId: Uint8Array): readonly PatchEffect[] {
+    const entry = this.#catalogue.find(releaseId)
+    if (entry === undefined) return []
+    const scopes = ['public', ...entry.communities.map(toHex)]
+    const found = scopes.flatMap((scope) => this.#logs.part(entry.publisher, scope).patches)
+    return found.filter(({ to }) => bytesEqual(to, releaseId))
+  }
+
   catalogue(options?: CatalogueOptions): CatalogueEntry[] {
     return this.#catalogue.entries(options)
   }
@@ -251,6 +285,24 @@ export class Registry implements AsyncDisposable {
   /** Length of the own public log: the sequence number of pointers to its releases. */
   publicLogLength(): number {
     return this.#store.summary(this.#own.key('public'))?.length ?? 0
+  }
+
+  // --- Lockfiles
+
+  /** Hands a lockfile to whoever has its link, as long as this node is met. `bytes`: the canonical ones that `digest` was taken of. */
+  shareLockfile(digest: Uint8Array, bytes: Uint8Array): void {
+    this.#lockfiles.offer(digest, bytes)
+  }
+
+  /** Hands it to nobody any more. Sharing what was not shared no more is fine. */
+  unshareLockfile(digest: Uint8Array): void {
+    this.#lockfiles.withdraw(digest)
+  }
+
+  /** Looks for those who share a lockfile until it is disposed of. Throws `not-reachable` where nothing is exchanged. */
+  meetHolders(digest: Uint8Array): LockfileMeeting {
+    if (this.#exchange !== undefined) return this.#lockfiles.meetHolders(digest)
+    throw new MeshError('not-reachable', 'A link leads to other nodes, and exchange with them is switched off here.')
   }
 
   // --- Jobs
@@ -331,6 +383,7 @@ export class Registry implements AsyncDisposable {
       store: this.#store,
       communities: this.#communities,
       policy: this.#policy,
+      lockfiles: this.#lockfiles,
       clock: this.#options.clock,
       agent: this.#options.agent ?? 'lora-mesh',
       servesTorrent: this.#options.servesTorrent ?? (() => false),
@@ -364,14 +417,19 @@ export class Registry implements AsyncDisposable {
   }
 
   /** Joins in the background, again and again: what the user does must not wait for a network that may be down. */
-  async #meetOn(topic: Uint8Array, signal?: AbortSignal, retryMs = firstRetryMs): Promise<void> {
+  async #meetOn(
+    topic: Uint8Array,
+    signal?: AbortSignal,
+    retryMs = firstRetryMs,
+    wanted: () => boolean = () => true,
+  ): Promise<void> {
     try {
       await this.#exchange?.join(topic, signal)
     } catch (error) {
-      if (this.#closed || isMeshError(error, 'aborted')) return
+      if (this.#closed || isMeshError(error, 'aborted') || !wanted()) return
       this.#emit({ kind: 'failed', error })
       this.#options.clock.schedule(retryMs, () => {
-        if (!this.#closed) void this.#meetOn(topic, undefined, Math.min(retryMs * 2, lastRetryMs))
+        if (!this.#closed && wanted()) void this.#meetOn(topic, undefined, Math.min(retryMs * 2, lastRetryMs), wanted)
       })
     }
   }
@@ -405,17 +463,22 @@ export class Registry implements AsyncDisposable {
 
   #stored(key: LogKey, outcomes: readonly OfferOutcome[]): void {
     let count = 0
+    const statements: Said[] = []
     for (const outcome of outcomes) {
       if (outcome.kind === 'appended') {
         count++
-        this.#logs.appended(outcome.record)
+        const said = this.#logs.appended(outcome.record)
+        if (said !== undefined) statements.push(said)
       } else if (outcome.kind === 'fork') this.#forked(key, outcome.index)
     }
     const forked = outcomes.some(({ kind }) => kind === 'fork')
     if (count === 0 && !forked) return
     this.#catalogue.refreshAuthor(key.author)
     this.#exchange?.announce(key)
-    if (key.scope !== 'public') this.governance.lookAt(key.scope)
+    if (key.scope !== 'public') {
+      if (forked) this.governance.hearAnew(key.scope)
+      else this.governance.hearMore(key.scope, statements)
+    }
     this.#emit({ kind: 'records', key, count })
   }
 
@@ -465,6 +528,10 @@ export class Registry implements AsyncDisposable {
     this.governance.lookAt(community.scope)
     this.#emit({ kind: 'community', id: community.id })
     return community
+  }
+
+  #emitFailure(error: unknown): void {
+    if (!this.#closed && !isMeshError(error, 'aborted')) this.#emit({ kind: 'failed', error })
   }
 
   #emit(event: RegistryEvent): void {

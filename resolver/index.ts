@@ -9,7 +9,16 @@ export type { Card, CardBase, CardCapability, CardRequirement } from './cards.ts
 export { explainPlan, whyRelease } from './explain.ts'
 export { capabilityNameOf, extractFacets, facetsMax, requestMaxChars } from './facets.ts'
 export type { Facet, KnownNames } from './facets.ts'
-export { createLockfile, lockfileDigest, lockfileSchema, lockfileText, parseLockfile, personaIdOf } from './lockfile.ts'
+export {
+  createLockfile,
+  decodeLockfile,
+  encodeLockfile,
+  lockfileDigest,
+  lockfileSchema,
+  lockfileText,
+  parseLockfile,
+  personaIdOf,
+} from './lockfile.ts'
 export type { LockDetails, LockedRelease, Lockfile, LockInput } from './lockfile.ts'
 export { createNgramEmbedder } from './ngram-embedder.ts'
 export { defaultMaxStack, planRequest } from './plan.ts'

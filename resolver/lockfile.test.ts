@@ -1,9 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { toHex } from '../protocol/index.ts'
+import { encodeCanonical, limits, taggedId, toHex, utf8 } from '../protocol/index.ts'
+import type { Canonical } from '../protocol/index.ts'
 import { aCard } from './card.fixture.ts'
 import { whyRelease } from './explain.ts'
-import { createLockfile, lockfileDigest, lockfileText, parseLockfile, personaIdOf } from './lockfile.ts'
+import {
+  createLockfile,
+  decodeLockfile,
+  encodeLockfile,
+  lockfileDigest,
+  lockfileText,
+  parseLockfile,
+  personaIdOf,
+} from './lockfile.ts'
 import type { LockDetails, Lockfile } from './lockfile.ts'
+import { facetsMax } from './facets.ts'
 import { createNgramEmbedder } from './ngram-embedder.ts'
 import { planRequest } from './plan.ts'
 
@@ -100,6 +110,42 @@ describe('the lockfile', () => {
     refused(text.replace(id('cc'), id('CC')), /releases\.0\.releaseId/)
     refused(text.replace('"wine"', '"wi\\u202ene"'), /gaps\.0\.facet/)
     expect(() => parseLockfile(' '.repeat(300_000))).toThrowError(expect.objectContaining({ code: 'too-large' }))
+  })
+
+  it('travels as the bytes that its digest is taken of, and is read from no others', async () => {
+    const lockfile = await aLockfile('Be kind.')
+    const bytes = encodeLockfile(lockfile)
+    expect(taggedId('lockfile', bytes)).toEqual(lockfileDigest(lockfile))
+    expect(decodeLockfile(bytes)).toEqual(lockfile)
+    const refusedFor = (value: object): unknown => {
+      try {
+        return decodeLockfile(encodeCanonical(value as Canonical))
+      } catch (error) {
+        return error
+      }
+    }
+    expect(refusedFor({ ...lockfile, releases: lockfile.releases.toReversed() })).toMatchObject({
+      code: 'not-canonical',
+    })
+    expect(refusedFor({ ...lockfile, note: 'x' })).toMatchObject({ code: 'bad-input' })
+    expect(() => decodeLockfile(utf8(lockfileText(lockfile)))).toThrowError(
+      expect.objectContaining({ code: expect.stringMatching(/malformed|not-canonical/) as string }),
+    )
+    expect(() => decodeLockfile(new Uint8Array(limits.sharedLockfileMaxBytes + 1))).toThrowError(
+      expect.objectContaining({ code: 'too-large' }),
+    )
+  })
+
+  it('that would be too large as a file is refused although its bytes may travel', async () => {
+    const lockfile = await aLockfile()
+    const [release] = lockfile.releases
+    // Written as JSON, each of these quotes takes two bytes.
+    const facets = Array.from({ length: facetsMax }, (_, i) => `"${i}`.padEnd(250, '"'))
+    const releases = Array.from({ length: 64 }, (_, i) => ({ ...release!, name: `x${i}`, facets }))
+    const large = { ...lockfile, releases }
+    expect(encodeLockfile(large).length).toBeLessThan(limits.sharedLockfileMaxBytes)
+    expect(utf8(lockfileText(large)).length).toBeGreaterThan(limits.lockfileMaxBytes)
+    expect(() => decodeLockfile(encodeLockfile(large))).toThrowError(expect.objectContaining({ code: 'too-large' }))
   })
 
   it('tells why a release is in it', async () => {

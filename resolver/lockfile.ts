@@ -1,7 +1,9 @@
 // The lockfile: a persona written down exactly, so that anyone can have the same one. Its digest names the persona.
 import { z } from 'zod'
 import {
+  bytesEqual,
   checkAs,
+  decodeCanonical,
   encodeCanonical,
   limits,
   MeshError,
@@ -126,11 +128,26 @@ function normalised(value: unknown): Lockfile {
   }
 }
 
+/** The canonical encoding, which is what the digest is taken of and what nodes hand to each other. */
+export function encodeLockfile(lockfile: Lockfile): Uint8Array {
+  // The schema admits strings, integers, lists and maps only, and leaves absent keys out.
+  return encodeCanonical(normalised(lockfile) as unknown as Canonical)
+}
+
+/** Accepts only what `encodeLockfile` writes. Throws `too-large`, `bad-input`, `not-canonical` or another decoding error. */
+export function decodeLockfile(bytes: Uint8Array): Lockfile {
+  if (bytes.length > limits.sharedLockfileMaxBytes) throw tooLarge(limits.sharedLockfileMaxBytes)
+  const lockfile = normalised(decodeCanonical(bytes))
+  if (!bytesEqual(encodeLockfile(lockfile), bytes))
+    throw new MeshError('not-canonical', 'The lists of this lockfile are not in their one order.')
+  // It shall be kept as a file, which is somewhat larger.
+  if (utf8(lockfileText(lockfile)).length > limits.lockfileMaxBytes) throw tooLarge(limits.lockfileMaxBytes)
+  return lockfile
+}
+
 /** 32 bytes over the canonical encoding; the order of keys and white space of a file don't count. */
 export function lockfileDigest(lockfile: Lockfile): Uint8Array {
-  const value = normalised(lockfile)
-  // The schema admits strings, integers, lists and maps only, and leaves absent keys out.
-  return taggedId('lockfile', encodeCanonical(value as unknown as Canonical))
+  return taggedId('lockfile', encodeLockfile(lockfile))
 }
 
 /** First 12 hex digits of the digest. */
@@ -145,9 +162,7 @@ export function lockfileText(lockfile: Lockfile): string {
 
 /** Throws `too-large` or `bad-input` with the field that is wrong. */
 export function parseLockfile(text: string): Lockfile {
-  if (utf8(text).length > limits.lockfileMaxBytes) {
-    throw new MeshError('too-large', `This lockfile is larger than ${limits.lockfileMaxBytes} bytes.`)
-  }
+  if (utf8(text).length > limits.lockfileMaxBytes) throw tooLarge(limits.lockfileMaxBytes)
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -160,4 +175,8 @@ export function parseLockfile(text: string): Lockfile {
     )
   }
   return normalised(value)
+}
+
+function tooLarge(maxBytes: number): MeshError {
+  return new MeshError('too-large', `This lockfile is larger than ${maxBytes} bytes.`)
 }

@@ -11,12 +11,15 @@ import {
   communityLink,
   communityTopic,
   concatBytes,
+  coverLockfile,
   encodeCanonical,
   encodeManifest,
   encodeWireMessage,
   f32Bits,
   identityToText,
   mutableItemBytes,
+  personaLink,
+  personaTopic,
   releasePieceBytes,
   releaseSalt,
   signDevicesItem,
@@ -80,6 +83,9 @@ export function goldenObjects(): Record<string, string> {
   })
   const logKey = { scope: 'public', author: author.identity, device: author.device.publicKey }
   const topic = communityTopic(genesis.id)
+  // Any bytes will do: what they say is checked once they are there.
+  const lockfile = encodeCanonical({ format: 'lora-mesh-lockfile/1' })
+  const digest = taggedId('lockfile', lockfile)
   const messages: WireMessage[] = [
     { type: 'hello/1', versions: [1], agent: 'lora-mesh', transferKey: aHash(5) },
     { type: 'topics/1', topics: [topic] },
@@ -94,6 +100,8 @@ export function goldenObjects(): Record<string, string> {
       from: 0,
       records: [{ envelope: log[0]!.envelope, body: log[0]!.body }],
     },
+    { type: 'want-lockfile/1', topic: personaTopic(digest) },
+    { type: 'lockfile/1', topic: personaTopic(digest), covered: coverLockfile(digest, lockfile) },
     { type: 'want-seeds/1', infohashes: [infohash] },
     { type: 'have-seeds/1', infohashes: [infohash] },
     { type: 'goodbye/1', reason: 'shutting down' },
@@ -111,6 +119,7 @@ export function goldenObjects(): Record<string, string> {
     'sealed genesis': genesis.sealed,
     'community id': genesis.id,
     'community topic': topic,
+    'persona topic of the lockfile': personaTopic(digest),
     'capability topic of biology': capabilityTopic('biology', aHash(11)),
     'devices item, signed bytes': mutableItemBytes(devices),
     'devices item, signature': devices.signature,
@@ -150,6 +159,7 @@ export function goldenObjects(): Record<string, string> {
     'identity as text': identityToText(author.identity),
     'community link': communityLink(genesis.id),
     'invitation code': governance.code,
+    'persona link': personaLink(digest, [author.identity, anAuthor(2).identity]),
     ...Object.fromEntries(Object.entries(objects).map(([name, bytes]) => [name, toHex(bytes)])),
   }
 }

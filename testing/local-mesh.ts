@@ -1,12 +1,13 @@
 // A mesh on one machine for the demo, the end-to-end tests and the measurements: every node is a process of its own, started through the
 // command line as a user would, with its own data folder, key and ports; a small DHT of its own, nothing beyond 127.0.0.1.
 import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
@@ -35,6 +36,14 @@ export interface Bootstraps {
   readonly dht: string
   /** host:port of a HyperDHT node. */
   readonly hyperdht: string
+}
+
+/** `lora-mesh chat` as a person has it open: a line in, an answer out. */
+export interface OpenChat extends AsyncDisposable {
+  /** What it told beside the answers. */
+  readonly told: string
+  /** Waits for the end of the answer. Rejects if the command ends before. */
+  say(line: string): Promise<void>
 }
 
 /** Runs one command of the command line and waits for it. Never rejects for an exit code. */
@@ -98,6 +107,11 @@ export class MeshNode implements AsyncDisposable {
     return runCommand([...args, '--json', '--data', this.data], options)
   }
 
+  openChat(persona: string, maxTokens = 8): OpenChat {
+    const words = [commandLine, 'chat', persona, '--max-tokens', String(maxTokens), '--data', this.data]
+    return chatWith(spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'pipe'] }))
+  }
+
   /** Starts the daemon and waits until it says that it is ready: resolves to that line's object. */
   async up(extra: readonly string[] = []): Promise<Record<string, unknown>> {
     const args = ['up', '--json', '--data', this.data, '--host', '127.0.0.1', '--port', '0']
@@ -127,6 +141,16 @@ export class MeshNode implements AsyncDisposable {
     await this.#end('SIGKILL')
   }
 
+  /** Stops the daemon where it stands, as a laptop does that is closed. Its peers notice nothing at first. */
+  pause(): void {
+    this.#daemon?.kill('SIGSTOP')
+  }
+
+  /** Lets it go on after `pause`. */
+  wake(): void {
+    this.#daemon?.kill('SIGCONT')
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
@@ -137,6 +161,8 @@ export class MeshNode implements AsyncDisposable {
     if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return
     const closed = once(daemon, 'close')
     daemon.kill(signal)
+    // One that is paused hears nothing else.
+    daemon.kill('SIGCONT')
     const timer = setTimeout(() => daemon.kill('SIGKILL'), stopTimeoutMs)
     await closed
     clearTimeout(timer)
@@ -178,6 +204,30 @@ export class LocalMesh implements AsyncDisposable {
     this.#bootstrapChild.stdin?.end()
     if (this.#bootstrapChild.exitCode === null) await closed
     await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+function chatWith(child: ChildProcessByStdio<Writable, Readable, Readable>): OpenChat {
+  const closed = once(child, 'close')
+  const text = { told: '', lines: 0 }
+  child.stderr.setEncoding('utf8').on('data', (piece: string) => (text.told += piece))
+  child.stdout.setEncoding('utf8').on('data', (piece: string) => (text.lines += piece.split('\n').length - 1))
+  return {
+    get told() {
+      return text.told
+    },
+    async say(line) {
+      const before = text.lines
+      child.stdin.write(`${line}\n`)
+      while (text.lines <= before) {
+        if (child.exitCode !== null) throw new Error(`the chat ended with ${child.exitCode}\n${text.told}`)
+        await Promise.race([once(child.stdout, 'data'), closed])
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      child.stdin.end()
+      await closed
+    },
   }
 }
 

@@ -54,12 +54,17 @@ export const governanceRoutes: readonly Route<Node>[] = [
   route({
     method: 'GET',
     path: '/v1/communities/:community/certificates',
-    summary: 'All that a community has decided, in order',
+    summary: 'What a community has decided, in order, a part at a time',
     kind: 'query',
-    input: z.strictObject({ community: communityName, from: z.coerce.number().int().min(0).default(0) }),
-    async handle({ community, from }, { registry }: Node) {
+    input: z.strictObject({
+      community: communityName,
+      from: z.coerce.number().int().min(0).default(0),
+      limit: z.coerce.number().int().min(1).max(100).default(100),
+    }),
+    async handle({ community, from, limit }, { registry }: Node) {
       const certificates = registry.governance.certificates(oneCommunity(registry, community).id)
-      return { certificates: certificates.slice(from).map((one) => certificateAnswer(registry, one)) }
+      const shown = certificates.slice(from, from + limit)
+      return { length: certificates.length, certificates: shown.map((one) => certificateAnswer(registry, one)) }
     },
   }),
   route({

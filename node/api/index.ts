@@ -10,7 +10,9 @@ import { communityRoutes } from './community-routes.ts'
 import { eventRoutes } from './event-routes.ts'
 import { governanceRoutes } from './governance-routes.ts'
 import { jobRoutes } from './job-routes.ts'
+import { logRoutes } from './log-routes.ts'
 import { networkRoutes } from './network-routes.ts'
+import { personaLinkRoutes } from './persona-link-routes.ts'
 import { personaRoutes } from './persona-routes.ts'
 import { publishRoutes } from './publish-routes.ts'
 import { releaseRoutes } from './release-routes.ts'
@@ -22,11 +24,13 @@ export const routes: readonly Route<Node>[] = [
   ...baseRoutes,
   ...communityRoutes,
   ...governanceRoutes,
+  ...logRoutes,
   ...eventRoutes,
   ...releaseRoutes,
   ...publishRoutes,
   ...chatRoutes,
   ...personaRoutes,
+  ...personaLinkRoutes,
   ...jobRoutes,
   ...requestRoutes,
   ...networkRoutes,

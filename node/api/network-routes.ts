@@ -1,14 +1,16 @@
 // The network seen from this node: who is connected, what is seeded, and what a doctor would say.
 import { z } from 'zod'
-import { communityTopic, toHex } from '../../protocol/index.ts'
+import { communityTopic, identityFromText, toHex } from '../../protocol/index.ts'
 import type { Node } from '../create-node.ts'
 import { examineNode } from '../examine.ts'
 import { route } from '../http/index.ts'
 import type { Route } from '../http/index.ts'
+import { reputationAnswer } from '../reputation/index.ts'
 import { seedRelease } from '../seed-release.ts'
 import { verifyReleases } from '../verify-releases.ts'
 
 const nothing = z.strictObject({})
+const somebody = z.strictObject({ identity: z.string().max(200) })
 
 export const networkRoutes: readonly Route<Node>[] = [
   route({
@@ -32,6 +34,36 @@ export const networkRoutes: readonly Route<Node>[] = [
         topics: sharedTopics.length,
       }))
       return { online: status !== undefined, peers, dhtNodes: status?.dhtNodes ?? 0, banned: status?.banned ?? [] }
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/reputation',
+    summary: 'What this node saw of others, how far it trusts them, and why',
+    kind: 'query',
+    input: nothing,
+    handle: async (_input, node: Node) => reputationAnswer(node.reputation, node.registry.peers()),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/reputation/trust',
+    summary: 'Trust an identity: what it measured counts',
+    kind: 'query',
+    input: somebody,
+    async handle({ identity }, node: Node) {
+      await node.reputation.trust(identityFromText(identity))
+      return { identity, chosen: true }
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/reputation/distrust',
+    summary: 'No longer trust an identity by choice',
+    kind: 'query',
+    input: somebody,
+    async handle({ identity }, node: Node) {
+      await node.reputation.distrust(identityFromText(identity))
+      return { identity, chosen: false }
     },
   }),
   route({

@@ -16,16 +16,19 @@ import { initCommand } from './commands/init.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { jobsCommand } from './commands/jobs.ts'
 import { lockCommand } from './commands/lock.ts'
+import { logCommands } from './commands/log.ts'
 import { lsCommand } from './commands/ls.ts'
 import { nllCommand } from './commands/nll.ts'
+import { openCommand } from './commands/open.ts'
 import { outdatedCommand } from './commands/outdated.ts'
-import { peersCommand } from './commands/peers.ts'
+import { peersCommands } from './commands/peers.ts'
 import { planCommand } from './commands/plan.ts'
 import { proposalsCommand } from './commands/proposals.ts'
 import { proposeCommands } from './commands/propose.ts'
 import { publishCommand } from './commands/publish.ts'
 import { requestCommand } from './commands/request.ts'
 import { seedCommand } from './commands/seed.ts'
+import { shareCommand } from './commands/share.ts'
 import { tallyCommand } from './commands/tally.ts'
 import { trainCommand } from './commands/train.ts'
 import { upCommand } from './commands/up.ts'
@@ -38,9 +41,9 @@ import { withdrawCommand } from './commands/withdraw.ts'
 const table: readonly (readonly [group: string, members: readonly Command[]])[] = [
   ['Start', [initCommand, ...baseCommands, upCommand]],
   ['Communities', communityCommands],
-  ['Government', [...proposeCommands, proposalsCommand, voteCommand, tallyCommand, channelsCommand]],
+  ['Government', [...proposeCommands, proposalsCommand, voteCommand, tallyCommand, channelsCommand, ...logCommands]],
   ['Personas', [requestCommand, chatCommand, planCommand, lsCommand, whyCommand, lockCommand, diffCommand]],
-  ['Sharing', [publishCommand, withdrawCommand, seedCommand, jobsCommand, peersCommand]],
+  ['Sharing', [shareCommand, openCommand, publishCommand, withdrawCommand, seedCommand, jobsCommand, ...peersCommands]],
   ['Care', [outdatedCommand, updateCommand, verifyCommand, auditCommand, doctorCommand]],
   [
     'Model files (need no node)',

@@ -143,3 +143,14 @@ test('no command redefines an option that all have, but for the one that needs n
   expect(options['data']).toBe('law.jsonl')
   expect(data).toBeUndefined()
 })
+
+test('a command that others begin with has a help of its own', () => {
+  const both = [...table, { ...table[1]!, name: 'base' }]
+  for (const words of [
+    ['base', '--help'],
+    ['help', 'base'],
+  ]) {
+    expect(parseCommandLine(words, both)).toMatchObject({ command: { name: 'base' }, help: true })
+    expect(parseCommandLine(words, table)).toMatchObject({ command: undefined, show: 'help' })
+  }
+})

@@ -41,9 +41,9 @@ function parseHelp(words: readonly string[], commands: readonly Command[]): Pars
   return parseCall(findCommand(asked, commands), ['--help'])
 }
 
-/** Whether commands of two words begin with this one. */
+/** Whether commands of two words begin with this one, which is none by itself. */
 function isGroup(word: string, commands: readonly Command[]): boolean {
-  return commands.some(({ name }) => name.startsWith(`${word} `))
+  return commands.some(({ name }) => name.startsWith(`${word} `)) && commands.every(({ name }) => name !== word)
 }
 
 function findCommand(words: readonly string[], commands: readonly Command[]): Command {

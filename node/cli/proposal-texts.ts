@@ -14,7 +14,7 @@ const onChannel = {
   base: z.object({ id: z.string(), label: z.string().optional() }),
   release: namedRelease,
 }
-const actionAnswer = z.discriminatedUnion('kind', [
+export const actionAnswer = z.discriminatedUnion('kind', [
   z.looseObject({ kind: z.literal('upgrade'), ...onChannel, current: namedRelease.optional() }),
   z.looseObject({ kind: z.literal('rollback'), ...onChannel }),
   z.looseObject({ kind: z.literal('withdraw'), ...onChannel, reason: z.string() }),

@@ -1,10 +1,17 @@
 // One community's certificates as this node holds them: each checked when it came and again when it was read from the disk, in one chain.
-import { bytesEqual, isMeshError, MeshError, openCertificate, openCertifiedDecision } from '../../protocol/index.ts'
+import {
+  bytesEqual,
+  isMeshError,
+  MeshError,
+  openCertificate,
+  openCertifiedDecision,
+  toHex,
+} from '../../protocol/index.ts'
 import type { OpenedCertificate, OpenedDecision, OpenedGenesis } from '../../protocol/index.ts'
 import { blob } from '../database.ts'
 import type { Database } from '../database.ts'
 import { applyCertificate } from './apply-decision.ts'
-import { startOfChain } from './chain-state.ts'
+import { delegatesOf, startOfChain } from './chain-state.ts'
 import type { ChainState } from './chain-state.ts'
 
 export type CertificateOutcome =
@@ -23,6 +30,8 @@ export class CommunityChain {
   readonly #database: Database
   readonly #genesis: OpenedGenesis
   #certificates: OpenedCertificate[] = []
+  /** Who could sign each, in hex. */
+  readonly #delegates: ReadonlySet<string>[] = []
   /** After the first, second ... certificate; those further back than `statesKept` are let go. */
   readonly #states = new Map<number, ChainState>()
   #state: ChainState
@@ -47,6 +56,13 @@ export class CommunityChain {
   /** In order; `from` is a position. */
   certificates(from = 0): readonly OpenedCertificate[] {
     return this.#certificates.slice(from)
+  }
+
+  /** How many delegates could sign the certificate at a position, of the electorate that it names. */
+  delegatesAt(position: number): number {
+    const delegates = this.#delegates[position]
+    if (delegates === undefined) throw new Error(`no certificate at ${position}`)
+    return delegates.size
   }
 
   /**
@@ -79,7 +95,21 @@ export class CommunityChain {
     if (held === undefined) return undefined
     if (bytesEqual(held.id, id)) return { kind: 'known' }
     const outranks = electorate === 'members' && held.decision.electorate === 'admins'
-    return outranks ? undefined : { kind: 'refused', why: 'Another certificate stands in its place.' }
+    if (!outranks) return { kind: 'refused', why: 'Another certificate stands in its place.' }
+    return this.#isConfirmed(position)
+      ? { kind: 'refused', why: 'Others than the admins of then have signed what follows.' }
+      : undefined
+  }
+
+  /**
+   * Whether somebody else than the admins of a position signed what was decided from there on. Only what vanished admins decided by
+   * themselves can be overruled: else the few members of a community's first days could overturn everything that came after.
+   */
+  #isConfirmed(position: number): boolean {
+    const admins = this.#delegates[position]!
+    return this.certificates(position).some(({ precommits }) =>
+      precommits.some(({ fields }) => !admins.has(toHex(fields.author))),
+    )
   }
 
   /** After so many certificates. */
@@ -106,12 +136,14 @@ export class CommunityChain {
     this.#state = this.#stateAt(position)
     for (const later of this.#states.keys()) if (later > position) this.#states.delete(later)
     this.#certificates = this.#certificates.slice(0, position)
+    this.#delegates.length = position
     this.#extend(certificate)
   }
 
   #extend(certificate: OpenedCertificate): void {
     this.#states.set(this.length, this.#state)
     this.#states.delete(this.length - statesKept)
+    this.#delegates.push(new Set(delegatesOf(this.#state, certificate.decision.electorate)))
     this.#state = stateAfter(this.#state, certificate)
     this.#certificates.push(certificate)
   }

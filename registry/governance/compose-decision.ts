@@ -2,7 +2,10 @@
 import {
   bodyOf,
   bytesEqual,
+  compareBytes,
+  encodeCanonical,
   encodeDecision,
+  limits,
   openEnclosed,
   sortedByAuthor,
   subjectId,
@@ -67,6 +70,11 @@ function composeCount(now: Now, electorate: Electorate, said: SaidOf<'proposal/1
   ) {
     return undefined
   }
+  const crowdedOut = receiptsWithoutRoom(enclosing, counted.receipts)
+  if (crowdedOut.size > 0) {
+    const kept = new Set([...counted.ballots, ...counted.receipts].map(({ id }) => toHex(id))).difference(crowdedOut)
+    counted = countHeard(state, heard, proposal, (id) => kept.has(toHex(id)))
+  }
   return composed(state, electorate, subjectOf(proposal.action), {
     kind: 'proposal',
     proposal: enclosing.enclosed(said),
@@ -74,6 +82,20 @@ function composeCount(now: Now, electorate: Electorate, said: SaidOf<'proposal/1
     receipts: sortedByAuthor(counted.receipts.map((receipt) => enclosing.enclosed(receipt))),
     outcome: counted.outcome,
   })
+}
+
+/** Beside the ballots of the largest community. */
+const receiptsMaxBytes = 20 * 1024
+
+/** Record ids, in hex. More receipts than a decision can hold say no more than those it holds: the first, by author, stand for all. */
+function receiptsWithoutRoom(enclosing: Enclosing, receipts: readonly SaidOf<'evaluation/1'>[]): Set<string> {
+  let bytes = 0
+  const sorted = receipts.toSorted((a, b) => compareBytes(a.author, b.author))
+  const firstWithout = sorted.findIndex((receipt, i) => {
+    bytes += encodeCanonical(enclosing.enclosed(receipt)).length
+    return i === limits.receiptsPerDecisionMax || bytes > receiptsMaxBytes
+  })
+  return new Set(firstWithout < 0 ? [] : sorted.slice(firstWithout).map(({ id }) => toHex(id)))
 }
 
 /** Ballots and receipts on a proposal that are here now. */

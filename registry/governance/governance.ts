@@ -20,6 +20,7 @@ import type { CommunityRole, OpenedCertificate, ProposedAction, RecordBody, Reco
 import { isKnown } from '../communities.ts'
 import type { Communities, KnownCommunity } from '../communities.ts'
 import type { Database } from '../database.ts'
+import type { Said } from '../fold-community.ts'
 import type { KnownLogs } from '../known-logs.ts'
 import type { LogStore } from '../log-store.ts'
 import { waiting } from '../own-logs.ts'
@@ -34,8 +35,8 @@ import { asOpenProposal, countHeard, openProposals, receiptsOn, settleFrom, sett
 import type { Counted } from './due.ts'
 import type { Choice } from './count-ballots.ts'
 import { Enclosing } from './enclosing.ts'
-import { sortHeard } from './heard.ts'
-import type { Heard, SaidOf } from './heard.ts'
+import { hear, sortHeard } from './heard.ts'
+import type { GrowingHeard, Heard, SaidOf } from './heard.ts'
 import { HeldProposals } from './held-proposals.ts'
 import { mayInvite } from './inviter-cap.ts'
 import { Settlement } from './settlement.ts'
@@ -65,7 +66,7 @@ const longestSleepMs = 3_600_000
 export class Governance implements Disposable {
   readonly #parts: GovernanceParts
   readonly #held: HeldProposals
-  readonly #heard = new Map<string, Heard>()
+  readonly #heard = new Map<string, GrowingHeard>()
   readonly #settlements = new Map<string, Settlement>()
   readonly #enclosings = new Map<string, Enclosing>()
   readonly #wakes = new Map<string, () => void>()
@@ -286,9 +287,21 @@ export class Governance implements Disposable {
     for (const { scope } of this.#parts.communities.all()) this.lookAt(scope)
   }
 
-  /** Records of a scope came, or its chain grew. Many at once are looked at once. */
-  lookAt(scope: string): void {
+  /** Records of a scope came that say this. */
+  hearMore(scope: string, statements: readonly Said[]): void {
+    const heard = this.#heard.get(scope)
+    if (heard !== undefined) for (const said of statements) hear(heard, said)
+    this.lookAt(scope)
+  }
+
+  /** A log of a scope was forked: what it said from there on is void. */
+  hearAnew(scope: string): void {
     this.#heard.delete(scope)
+    this.lookAt(scope)
+  }
+
+  /** Something may have become due. Looks once, however often it is told. */
+  lookAt(scope: string): void {
     if (this.#due.has(scope) || this.#closed) return
     this.#due.add(scope)
     queueMicrotask(() => {

@@ -24,8 +24,17 @@ export interface Heard {
   readonly steps: ReadonlyMap<string, readonly Step[]>
 }
 
-export function sortHeard(statements: Iterable<Said>): Heard {
-  const heard = {
+/** Grows with `hear`. */
+export type GrowingHeard = ReturnType<typeof nothingHeard>
+
+export function sortHeard(statements: Iterable<Said>): GrowingHeard {
+  const heard = nothingHeard()
+  for (const said of statements) hear(heard, said)
+  return heard satisfies Heard
+}
+
+function nothingHeard() {
+  return {
     proposals: new Map<string, SaidOf<'proposal/1'>>(),
     ballots: new Map<string, SaidOf<'ballot/1'>[]>(),
     comments: new Map<string, SaidOf<'comment/1'>[]>(),
@@ -36,41 +45,43 @@ export function sortHeard(statements: Iterable<Said>): Heard {
     leaves: [] as SaidOf<'leave/1'>[],
     steps: new Map<string, Step[]>(),
   }
-  for (const said of statements) {
-    const { statement } = said
-    switch (statement.type) {
-      case 'proposal/1':
-        heard.proposals.set(toHex(said.id), said as SaidOf<'proposal/1'>)
-        break
-      case 'ballot/1':
-        push(heard.ballots, statement.body.proposal, said as SaidOf<'ballot/1'>)
-        break
-      case 'comment/1':
-        push(heard.comments, statement.body.proposal, said as SaidOf<'comment/1'>)
-        break
-      case 'evaluation/1':
-        push(heard.evaluations, statement.body.release, said as SaidOf<'evaluation/1'>)
-        break
-      case 'suite/1':
-        heard.suites.set(toHex(statement.suite), said as SaidOf<'suite/1'>)
-        break
-      case 'invite/1':
-        push(heard.invites, statement.body.key, said as SaidOf<'invite/1'>)
-        break
-      case 'join/1':
-        heard.joins.push(said as SaidOf<'join/1'>)
-        break
-      case 'leave/1':
-        heard.leaves.push(said as SaidOf<'leave/1'>)
-        break
-      case 'round/1':
-      case 'prevote/1':
-      case 'precommit/1':
-        push(heard.steps, statement.body.previous, said as Step)
-        break
-    }
+}
+
+export function hear(heard: GrowingHeard, said: Said): void {
+  const { statement } = said
+  switch (statement.type) {
+    case 'proposal/1':
+      heard.proposals.set(toHex(said.id), said as SaidOf<'proposal/1'>)
+      return
+    case 'ballot/1':
+      push(heard.ballots, statement.body.proposal, said as SaidOf<'ballot/1'>)
+      return
+    case 'comment/1':
+      push(heard.comments, statement.body.proposal, said as SaidOf<'comment/1'>)
+      return
+    case 'evaluation/1':
+      push(heard.evaluations, statement.body.release, said as SaidOf<'evaluation/1'>)
+      return
+    case 'suite/1':
+      heard.suites.set(toHex(statement.suite), said as SaidOf<'suite/1'>)
+      return
+    case 'invite/1':
+      push(heard.invites, statement.body.key, said as SaidOf<'invite/1'>)
+      return
+    case 'join/1':
+      heard.joins.push(said as SaidOf<'join/1'>)
+      return
+    case 'leave/1':
+      heard.leaves.push(said as SaidOf<'leave/1'>)
+      return
+    case 'round/1':
+    case 'prevote/1':
+    case 'precommit/1':
+      push(heard.steps, statement.body.previous, said as Step)
+      return
+    default:
+      statement satisfies never
   }
-  return heard
 }
 
 function push<T>(map: Map<string, T[]>, key: Uint8Array, value: T): void {

@@ -1,7 +1,9 @@
 // One vote per admitted member, and a bound on how many members may come in through one: without it a single compromised member could
 // invite as many votes as it likes. With share g of the members compromised, cap c and turnout t of the others, g (1 + c) votes stand
 // against t (1 - g): the simple majority holds while g < t / (1 + c + t). A supermajority falls at 2 t / (1 + c + 2 t), and consensus, where one
-// no rejects, is never passed against an honest vote.
+// no rejects, is never passed against an honest vote. Stopping what all honest voters want takes as much under the majority, from
+// t / (2 (1 + c) + t) on under the supermajority, and a single no under consensus. Who leaves or is removed keeps its place above those it
+// brought in: or going, and being followed by them, would lift the cap.
 import type { ChainState } from './chain-state.ts'
 
 type Inviters = Pick<ChainState, 'members' | 'inviters'>

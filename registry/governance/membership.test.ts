@@ -134,6 +134,34 @@ describe('the cap of an inviter', () => {
     }
   })
 
+  test('never makes anybody the guest of their own guest', () => {
+    const village = aVillage(5)
+    village.join('dave', 'erin')
+    village.join('erin', 'frank')
+    village.settle(village.roll([], [leaving(village, 'dave')]))
+    for (const inviter of ['erin', 'frank']) {
+      const back = village.roll([village.invitation(inviter, 'dave')])
+      expect(whyRefused(village.tried(back))).toContain('came in by this one')
+    }
+    village.join('carol', 'dave')
+    village.join('frank', 'grace')
+    expect(village.members).toEqual(['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace'])
+  })
+
+  test('no longer counts those whom a vote admitted since', () => {
+    const village = aVillage(2)
+    village.join('dave', 'erin')
+    village.join('erin', 'frank')
+    expect(whyRefused(village.tried(village.roll([village.invitation('dave', 'grace')])))).toContain('as allowed')
+    village.accept('alice', removal(village, 'erin'))
+    village.accept('alice', admission(village, 'erin'))
+    // Erin, and Frank with her, stand under her own cap now.
+    village.join('dave', 'grace')
+    village.join('dave', 'heidi')
+    village.join('frank', 'ivan')
+    expect(whyRefused(village.tried(village.roll([village.invitation('erin', 'judy')])))).toContain('as allowed')
+  })
+
   test('frees a place when somebody below goes', () => {
     const village = aVillage(2)
     village.join('dave', 'erin')

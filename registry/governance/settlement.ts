@@ -250,10 +250,9 @@ function isStillHeard({ handedIn }: Instance, steps: readonly Step[]): boolean {
   return handedIn.isSubsetOf(new Set(steps.map(({ id }) => toHex(id))))
 }
 
-/** Whether this delegate spoke before a restart, or more than a third did, an honest one among them. One alone hurries nobody. */
-function hasBegun({ delegates, self }: Instance, steps: readonly Step[]): boolean {
+/** Whether more than a third of the delegates spoke, an honest one among them. One alone hurries nobody. */
+function hasBegun({ delegates }: Instance, steps: readonly Step[]): boolean {
   const speakers = new Set(steps.map(({ author }) => toHex(author)))
-  if (self !== undefined && speakers.has(delegates[self]!)) return true
   return delegates.filter((delegate) => speakers.has(delegate)).length > delegates.length / 3
 }
 

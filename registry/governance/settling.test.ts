@@ -58,6 +58,16 @@ function mostPerStep(village: Village, on: string, author: string): number {
 describe('delegates', () => {
   const four = { alice: 'admin', bob: 'admin', carol: 'admin', dave: 'admin' } as const
 
+  test('sign nothing on a node that was not allowed to; the others decide', async () => {
+    await using village = await Village.found(fullMesh(), four)
+    village.registry('dave').governance.allowSettling(village.id, false)
+    const proposal = await village.propose('alice', upgradeTo('one'))
+    await village.vote(proposal, 'yes', 'alice', 'bob', 'carol', 'dave')
+    await village.pass(hourMs)
+    expect(village.decided('dave')).toHaveLength(1)
+    expect(village.statements('alice', 'dave').map(({ statement }) => statement.type)).toEqual(['ballot/1'])
+  })
+
   test('three of four decide without the one that is away; it takes that over', async () => {
     await using village = await Village.found(fullMesh(), four)
     await village.part(['dave'])
@@ -166,6 +176,8 @@ describe('a delegate that misbehaves', () => {
     expect(heard).toBe(1)
     expect(village.events.filter(({ event }) => event.kind === 'fork')).toHaveLength(4)
     expect(village.decided('erin')).toEqual(rehearsal.decided('erin'))
+    // And it hurried nobody: the others said no word more.
+    expect(village.statements('erin', 'alice')).toHaveLength(rehearsal.statements('erin', 'alice').length)
   })
 })
 
@@ -179,12 +191,16 @@ describe('a member that forks its log', () => {
     const before = village.registry('carol').governance.channels(village.id)
     const tally = village.registry('carol').governance.tally(village.id, proposal)
     expect(before).toHaveLength(1)
+    const open = await village.propose('alice', upgradeTo('two', 'one'))
+    await village.vote(open, 'yes', 'bob', 'dave')
+    expect(village.registry('carol').governance.tally(village.id, open).count.yes).toBe(2)
     await village.stop('dave')
     // With the same keys at another time: the very first record is another one.
     const no = { type: 'ballot/1', body: encodeBody('ballot/1', { proposal, choice: 'no' }) }
     await using _ = await asDave(village, [no])
-    await village.pass(day)
+    await village.pass(hourMs)
     for (const name of village.names) {
+      expect(village.registry(name).governance.tally(village.id, open).count).toEqual({ yes: 1, no: 0, abstain: 0 })
       expect(village.registry(name).governance.channels(village.id)).toEqual(before)
       const after = village.registry(name).governance.tally(village.id, proposal)
       expect([after.standing, after.count, after.ballots]).toEqual([tally.standing, tally.count, tally.ballots])

@@ -1,6 +1,8 @@
+// Who is connected, how far this node trusts whom and why, and whom its user chose to trust.
 import { z } from 'zod'
 import { command } from '../command.ts'
-import { countText, tableText } from '../units.ts'
+import type { Command } from '../command.ts'
+import { bytesText, countText, tableText } from '../units.ts'
 
 const listed = z.object({
   online: z.boolean(),
@@ -11,20 +13,111 @@ const listed = z.object({
   banned: z.array(z.looseObject({ kind: z.string(), id: z.string() })),
 })
 
-export const peersCommand = command({
+const explained = z.object({
+  standings: z.array(
+    z.looseObject({
+      name: z.string(),
+      connected: z.boolean(),
+      score: z.number(),
+      goodBytes: z.number(),
+      badBytes: z.number(),
+      bytesPerSecond: z.number().optional(),
+      confirmed: z.number(),
+      refuted: z.number(),
+      why: z.string(),
+    }),
+  ),
+})
+type Explained = z.infer<typeof explained>['standings'][number]
+
+const peersCommand = command({
   name: 'peers',
-  summary: 'List the peers this node is connected to',
+  summary: 'List the peers this node is connected to, or whom it trusts and why',
+  description:
+    '--explain: trust goes from 0 (a newcomer) to 1; -1 is asked last. It starts at those you chose and at those who sent right bytes or measured what this node could repeat, and halves with each step from there. What was seen counts half after 90 days. None of it leaves this node.',
   positionals: '',
   minPositionals: 0,
   maxPositionals: 0,
-  options: {},
-  examples: ['lora-mesh peers', 'lora-mesh peers --json'],
-  async run({ node, signal }) {
-    const answer = listed.parse(await (await node()).call('GET', '/v1/peers', {}, { signal }))
-    const { online, peers, dhtNodes, banned } = answer
-    if (!online) return { json: answer, text: 'This node is not connected: run `lora-mesh up`.' }
-    const rows = peers.map(({ id, agent, communities }) => [id.slice(0, 16), agent, communities.join(', ')])
-    const lines = [`${countText(peers.length, 'peer')}, ${countText(dhtNodes, 'DHT node')}, ${banned.length} banned`]
-    return { json: answer, text: [...lines, ...(rows.length === 0 ? [] : [tableText(rows)])].join('\n') }
+  options: { explain: { type: 'boolean', summary: 'Show whom this node trusts, and why' } },
+  examples: ['lora-mesh peers', 'lora-mesh peers --explain'],
+  async run({ options, node, signal }) {
+    const client = await node()
+    if (options.explain) {
+      const answer = explained.parse(await client.call('GET', '/v1/reputation', {}, { signal }))
+      return { json: answer, text: explainedText(answer.standings) }
+    }
+    const answer = listed.parse(await client.call('GET', '/v1/peers', {}, { signal }))
+    return { json: answer, text: peersText(answer) }
   },
 })
+
+const trustCommand = command({
+  name: 'peers trust',
+  summary: 'Trust an identity: what it measured and published counts more',
+  positionals: 'IDENTITY',
+  minPositionals: 1,
+  maxPositionals: 1,
+  options: {},
+  examples: [
+    'lora-mesh peers trust 6ka7gatc365og5qkfrdrwx6jgo5maecqo6pu63aqa44ld3kesh4q',
+    'lora-mesh peers trust IDENTITY --json',
+  ],
+  async run({ positionals: [identity = ''], node, signal }) {
+    const answer = await (await node()).call('POST', '/v1/reputation/trust', { identity }, { signal })
+    return {
+      json: { ...z.looseObject({}).parse(answer) },
+      text: 'Trusted. `lora-mesh peers --explain` shows what follows.',
+    }
+  },
+})
+
+const distrustCommand = command({
+  name: 'peers distrust',
+  summary: 'Take back `peers trust`',
+  positionals: 'IDENTITY',
+  minPositionals: 1,
+  maxPositionals: 1,
+  options: {},
+  examples: [
+    'lora-mesh peers distrust 6ka7gatc365og5qkfrdrwx6jgo5maecqo6pu63aqa44ld3kesh4q',
+    'lora-mesh peers distrust IDENTITY --json',
+  ],
+  async run({ positionals: [identity = ''], node, signal }) {
+    const answer = await (await node()).call('POST', '/v1/reputation/distrust', { identity }, { signal })
+    return {
+      json: { ...z.looseObject({}).parse(answer) },
+      text: 'No longer trusted by choice. What this node saw of it still counts.',
+    }
+  },
+})
+
+export const peersCommands: readonly Command[] = [peersCommand, trustCommand, distrustCommand]
+
+function peersText({ online, peers, dhtNodes, banned }: z.infer<typeof listed>): string {
+  if (!online) return 'This node is not connected: run `lora-mesh up`.'
+  const rows = peers.map(({ id, agent, communities }) => [id.slice(0, 16), agent, communities.join(', ')])
+  const lines = [`${countText(peers.length, 'peer')}, ${countText(dhtNodes, 'DHT node')}, ${banned.length} banned`]
+  return [...lines, ...(rows.length === 0 ? [] : [tableText(rows)])].join('\n')
+}
+
+function explainedText(standings: readonly Explained[]): string {
+  if (standings.length === 0) {
+    return 'Nothing is known of anybody yet. Get a release, or name somebody: `lora-mesh peers trust IDENTITY`.'
+  }
+  const head = ['who', 'trust', 'good', 'bad', 'speed', 'repeated', 'refuted', 'why']
+  return tableText([head, ...standings.map(rowOf)])
+}
+
+function rowOf({ name, score, goodBytes, badBytes, bytesPerSecond, confirmed, refuted, why }: Explained): string[] {
+  const speed = bytesPerSecond === undefined ? '-' : `${bytesText(bytesPerSecond)}/s`
+  return [
+    name,
+    score.toFixed(3),
+    bytesText(goodBytes),
+    bytesText(badBytes),
+    speed,
+    confirmed.toFixed(1),
+    refuted.toFixed(1),
+    why,
+  ]
+}
