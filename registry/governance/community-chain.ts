@@ -79,7 +79,7 @@ export class CommunityChain {
     const settled = this.#placeOf(certificate)
     if (settled !== undefined) return settled
     const { position } = certificate.decision
-    const applied = applyCertificate(this.#stateAt(position), certificate)
+    const applied = applyCertificate(this.stateAt(position), certificate)
     if (applied.kind === 'refused') return applied
     const outranks = position < this.length
     this.#store(certificate, position)
@@ -113,7 +113,7 @@ export class CommunityChain {
   }
 
   /** After so many certificates. */
-  #stateAt(position: number): ChainState {
+  stateAt(position: number): ChainState {
     if (position === this.length) return this.#state
     const kept = this.#states.get(position)
     if (kept !== undefined) return kept
@@ -133,7 +133,7 @@ export class CommunityChain {
         certificate.sealed,
       )
     })
-    this.#state = this.#stateAt(position)
+    this.#state = this.stateAt(position)
     for (const later of this.#states.keys()) if (later > position) this.#states.delete(later)
     this.#certificates = this.#certificates.slice(0, position)
     this.#delegates.length = position

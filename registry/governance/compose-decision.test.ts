@@ -91,6 +91,41 @@ describe('a delegate signs', () => {
     }
   })
 
+  test('nothing that leaves out a ballot it held in time, or puts an older one of the voter in its place', () => {
+    const village = aVillage()
+    using desk = new Desk(village)
+    const proposal = village.proposal('carol', upgradeTo('one'))
+    const ballots = village.ballots(proposal, { alice: 'yes', bob: 'yes', carol: 'no' })
+    const [alices, bobs] = ballots
+    const changed = village.ballots(proposal, { bob: 'no' })
+    desk.now(proposal.record.fields.time)
+    const due = proposal.record.fields.time + votingPeriodMs
+    const whole = village.counted(proposal, [alices!, ballots[2]!, ...changed], { outcome: 'rejected' })
+    const without = village.counted(proposal, [alices!, bobs!], { outcome: 'accepted' })
+    const older = village.counted(proposal, ballots, { outcome: 'accepted' })
+    expect(maySign(desk.now(due), 'admins', without)).toBe(false)
+    expect(maySign(desk.now(due), 'admins', older)).toBe(false)
+    expect(maySign(desk.now(due), 'admins', whole)).toBe(true)
+  })
+
+  test('what holds more than it held in time: another delegate held it, and its own list then takes that in', () => {
+    const village = aVillage()
+    using desk = new Desk(village)
+    const proposal = village.proposal('carol', upgradeTo('one'))
+    const intime = village.ballots(proposal, { alice: 'yes', bob: 'yes' })
+    desk.now(proposal.record.fields.time)
+    const due = proposal.record.fields.time + votingPeriodMs
+    expect(composeDecision(desk.now(due), 'admins')?.decision.settled).toMatchObject({ ballots: { length: 2 } })
+    const later = village.ballots(proposal, { carol: 'yes' })
+    expect(maySign(desk.now(due + 1), 'admins', village.counted(proposal, [...intime, ...later]))).toBe(true)
+    expect(composeDecision(desk.now(due + 1), 'admins', 'in-time')?.decision.settled).toMatchObject({
+      ballots: { length: 2 },
+    })
+    expect(composeDecision(desk.now(due + 1), 'admins', 'all-held')?.decision.settled).toMatchObject({
+      ballots: { length: 3 },
+    })
+  })
+
   test('at once when everybody voted, and not a moment before', () => {
     const village = aVillage()
     using desk = new Desk(village)

@@ -11,14 +11,19 @@ import {
   subjectId,
   toHex,
 } from '../../protocol/index.ts'
-import type { Decision, Electorate, OpenedDecision, Subject } from '../../protocol/index.ts'
+import type { Decision, Electorate, EnclosedRecord, OpenedDecision, Subject } from '../../protocol/index.ts'
+import type { Said } from '../fold-community.ts'
 import { applyDecision, measureProposal, proposalOf, votersInForce } from './apply-decision.ts'
+import type { OpenProposal } from './apply-decision.ts'
 import { inForceOn, subjectOf } from './chain-state.ts'
 import type { ChainState } from './chain-state.ts'
 import { asOpenProposal, countHeard, dueRoll, isComplete, openProposals, receiptsOn, settlesFrom } from './due.ts'
+import type { Counted } from './due.ts'
 import type { Enclosing } from './enclosing.ts'
 import type { Heard, SaidOf } from './heard.ts'
 import type { HeldProposals } from './held-proposals.ts'
+
+type SettledProposal = Extract<Decision['settled'], { readonly kind: 'proposal' }>
 
 export interface Now {
   readonly state: ChainState
@@ -29,8 +34,15 @@ export interface Now {
   readonly nowMs: number
 }
 
+/** Which ballots and receipts a delegate proposes: those it held in time, or, so that the lists of all can meet, everything it holds. */
+export type Counting = 'in-time' | 'all-held'
+
 /** What this node would propose to decide; undefined while nothing is due. People at the door come first: they have no time to wait for. */
-export function composeDecision(now: Now, electorate: Electorate): OpenedDecision | undefined {
+export function composeDecision(
+  now: Now,
+  electorate: Electorate,
+  counting: Counting = 'in-time',
+): OpenedDecision | undefined {
   const roll = electorate === 'admins' ? dueRoll(now.state, now.heard) : undefined
   if (roll !== undefined) {
     const { enclosing } = now
@@ -49,27 +61,24 @@ export function composeDecision(now: Now, electorate: Electorate): OpenedDecisio
     )
   }
   for (const said of openProposals(now.state, now.heard)) {
-    const decision = composeCount(now, electorate, said)
+    const decision = composeCount(now, electorate, counting, said)
     if (decision !== undefined) return decision
   }
   return undefined
 }
 
-function composeCount(now: Now, electorate: Electorate, said: SaidOf<'proposal/1'>): OpenedDecision | undefined {
+function composeCount(
+  now: Now,
+  electorate: Electorate,
+  counting: Counting,
+  said: SaidOf<'proposal/1'>,
+): OpenedDecision | undefined {
   const { state, heard, held, enclosing, nowMs } = now
   const proposal = asOpenProposal(said)
   const from = settlesFrom(state, proposal, held.since(said.id, nowMs), electorate)
   if (from === undefined) return undefined
-  let counted = countHeard(state, heard, proposal)
-  if (nowMs >= from) {
-    const inTime = held.inTime(said.id, () => idsHeld(state, heard, said))
-    counted = countHeard(state, heard, proposal, (id) => inTime.has(toHex(id)))
-  } else if (
-    electorate === 'members' ||
-    !isComplete(state, proposal, { ...counted, ballots: counted.ballots.length })
-  ) {
-    return undefined
-  }
+  let counted = nowMs < from ? countHeard(state, heard, proposal) : countInTime(now, said, counting)
+  if (nowMs < from && !isEarlyComplete(state, proposal, electorate, counted)) return undefined
   const crowdedOut = receiptsWithoutRoom(enclosing, counted.receipts)
   if (crowdedOut.size > 0) {
     const kept = new Set([...counted.ballots, ...counted.receipts].map(({ id }) => toHex(id))).difference(crowdedOut)
@@ -82,6 +91,16 @@ function composeCount(now: Now, electorate: Electorate, said: SaidOf<'proposal/1
     receipts: sortedByAuthor(counted.receipts.map((receipt) => enclosing.enclosed(receipt))),
     outcome: counted.outcome,
   })
+}
+
+function countInTime({ state, heard, held }: Now, said: SaidOf<'proposal/1'>, counting: Counting): Counted {
+  const proposal = asOpenProposal(said)
+  const inTime = held.inTime(said.id, () => idsHeld(state, heard, said))
+  return countHeard(state, heard, proposal, (id) => counting === 'all-held' || inTime.has(toHex(id)))
+}
+
+function isEarlyComplete(state: ChainState, proposal: OpenProposal, electorate: Electorate, counted: Counted): boolean {
+  return electorate === 'admins' && isComplete(state, proposal, { ...counted, ballots: counted.ballots.length })
 }
 
 /** Beside the ballots of the largest community. */
@@ -128,14 +147,37 @@ export function maySign(now: Now, electorate: Electorate, opened: OpenedDecision
   const { decision } = opened
   if (decision.electorate !== electorate || !bytesEqual(decision.previous, now.state.head)) return false
   if (applyDecision(now.state, opened).kind === 'refused') return false
-  return decision.settled.kind === 'roll' ? electorate === 'admins' : isTime(now, electorate, decision.settled)
+  const { settled } = decision
+  if (settled.kind === 'roll') return electorate === 'admins'
+  return isTime(now, electorate, settled) && leavesNothingOut(now, electorate, settled)
 }
 
-function isTime(
-  { state, held, nowMs }: Now,
-  electorate: Electorate,
-  settled: Extract<Decision['settled'], { readonly kind: 'proposal' }>,
-): boolean {
+/**
+ * Whether it holds what this node would count: each ballot and receipt that was here in time, or a later one of its author. Otherwise the
+ * one who proposes could choose among the votes.
+ */
+function leavesNothingOut(now: Now, electorate: Electorate, settled: SettledProposal): boolean {
+  const { state, heard, held, enclosing, nowMs } = now
+  const id = openEnclosed(settled.proposal, state.community).id
+  const said = heard.proposals.get(toHex(id))
+  if (said === undefined) return false
+  const from = settlesFrom(state, asOpenProposal(said), held.since(id, nowMs), electorate)
+  const own =
+    from === undefined || nowMs < from
+      ? countHeard(state, heard, asOpenProposal(said))
+      : countInTime(now, said, 'in-time')
+  const crowdedOut = receiptsWithoutRoom(enclosing, own.receipts)
+  return (
+    own.ballots.every((ballot) => isAmong(ballot, settled.ballots)) &&
+    own.receipts.every((receipt) => crowdedOut.has(toHex(receipt.id)) || isAmong(receipt, settled.receipts))
+  )
+}
+
+function isAmong({ author, index }: Said, enclosed: readonly EnclosedRecord[]): boolean {
+  return enclosed.some(([other, , , , at]) => bytesEqual(other, author) && at >= index)
+}
+
+function isTime({ state, held, nowMs }: Now, electorate: Electorate, settled: SettledProposal): boolean {
   const proposal = proposalOf(openEnclosed(settled.proposal, state.community))
   const from = settlesFrom(state, proposal, held.since(proposal.id, nowMs), electorate)
   if (from === undefined) return false

@@ -10,7 +10,6 @@ import {
   invitationSeedBytes,
   isMeshError,
   MeshError,
-  openEnclosed,
   openInvitationCode,
   sha256,
   signJoin,
@@ -30,16 +29,16 @@ import { bodySaid } from '../said-before.ts'
 import { mayGrant, votersInForce, whyNoLeave, whyNotOpen } from './apply-decision.ts'
 import { delegatesOf, inForceOn, memberOf, subjectOf } from './chain-state.ts'
 import type { ChainState } from './chain-state.ts'
-import { idsHeld } from './compose-decision.ts'
-import { asOpenProposal, countHeard, openProposals, receiptsOn, settleFrom, settlesFrom } from './due.ts'
-import type { Counted } from './due.ts'
+import { asOpenProposal, countHeard, openProposals } from './due.ts'
 import type { Choice } from './count-ballots.ts'
 import { Enclosing } from './enclosing.ts'
 import { hear, sortHeard } from './heard.ts'
 import type { GrowingHeard, Heard, SaidOf } from './heard.ts'
 import { HeldProposals } from './held-proposals.ts'
 import { mayInvite } from './inviter-cap.ts'
-import { Settlement } from './settlement.ts'
+import { KeepSettling } from './keep-settling.ts'
+import { SettledProposals } from './settled-proposals.ts'
+import type { SettledProposal } from './settled-proposals.ts'
 import { talliedBallots, viewChannels, viewMembers, viewProposal, viewReceipt } from './views.ts'
 import type { ChannelView, MemberView, ProposalView, ReceiptView, TalliedBallot, TallyView } from './views.ts'
 
@@ -61,23 +60,24 @@ export interface GovernanceParts {
   readonly onFailure: (error: unknown) => void
 }
 
-const longestSleepMs = 3_600_000
-
 export class Governance implements Disposable {
   readonly #parts: GovernanceParts
   readonly #held: HeldProposals
   readonly #heard = new Map<string, GrowingHeard>()
-  readonly #settlements = new Map<string, Settlement>()
   readonly #enclosings = new Map<string, Enclosing>()
-  readonly #wakes = new Map<string, () => void>()
-  readonly #due = new Set<string>()
-  /** Proposals, in hex, of which is written down what was in time. */
-  readonly #noted = new Set<string>()
-  #closed = false
+  readonly #settling: KeepSettling
+  readonly #settled = new SettledProposals()
 
   constructor(parts: GovernanceParts) {
     this.#parts = parts
     this.#held = new HeldProposals(parts.database)
+    this.#settling = new KeepSettling({
+      ...parts,
+      held: this.#held,
+      heard: (community) => this.heard(community),
+      enclosing: (community) => this.#enclosing(community),
+      allowed: ({ id, scope }) => this.settles(id) && parts.own.standing(scope) === 'free',
+    })
   }
 
   // --- What is
@@ -101,32 +101,62 @@ export class Governance implements Disposable {
   /** Newest first. */
   proposals(communityId: Uint8Array): ProposalView[] {
     const community = this.#known(communityId)
-    const heard = this.heard(community)
-    return [...heard.proposals.values()]
-      .map((said) => viewProposal(community.chain.state, heard, said, toHex(this.#parts.identity)))
-      .toSorted((a, b) => b.time - a.time || compareBytes(a.id, b.id))
+    const { state } = community.chain
+    const settled = this.#settled.all(community)
+    const open = [...this.heard(community).proposals.values()].filter(({ id }) => !state.settled.has(toHex(id)))
+    return [
+      ...settled.map((one) => this.#viewSettled(one)),
+      ...open.map((said) => this.#viewOpen(community, said)),
+    ].toSorted((a, b) => b.time - a.time || compareBytes(a.id, b.id))
   }
 
   /** Throws `not-found`. */
   tally(communityId: Uint8Array, proposalId: Uint8Array): TallyView {
     const community = this.#known(communityId)
+    const heard = this.heard(community)
+    const comments = (heard.comments.get(toHex(proposalId)) ?? []).map(({ author, time, statement }) => ({
+      author,
+      time,
+      text: statement.body.text,
+    }))
+    const settled = this.#settled.get(community, proposalId)
+    if (settled !== undefined) {
+      const { counted, certificate } = settled
+      return {
+        ...this.#viewSettled(settled),
+        comments,
+        ballots: talliedBallots(counted),
+        receipts: counted.receipts.map((receipt) => viewReceipt(settled.before, receipt)),
+        leftOut: this.#leftOut(community, settled),
+        signers: certificate.precommits.map(({ fields }) => fields.author),
+      }
+    }
+    const said = this.#proposal(heard, proposalId)
+    const { state } = community.chain
+    const counted = countHeard(state, heard, asOpenProposal(said))
+    return {
+      ...this.#viewOpen(community, said),
+      comments,
+      ballots: talliedBallots(counted),
+      receipts: counted.receipts.map((receipt) => viewReceipt(state, receipt)),
+      leftOut: [],
+      signers: [],
+    }
+  }
+
+  #viewOpen(community: KnownCommunity, said: SaidOf<'proposal/1'>): ProposalView {
     const { state } = community.chain
     const heard = this.heard(community)
-    const said = this.#proposal(heard, proposalId)
-    const view = viewProposal(state, heard, said, toHex(this.#parts.identity))
-    const counted = countHeard(state, heard, asOpenProposal(said))
-    const comments = heard.comments.get(toHex(proposalId)) ?? []
-    const receipts = receiptsOn(state, heard, asOpenProposal(said))
-    const certified = this.#certified(community, view)
-    return {
-      ...view,
-      ...(certified === undefined ? {} : { count: certified.count }),
-      ballots: certified?.ballots ?? talliedBallots(counted),
-      leftOut: certified === undefined ? [] : this.#leftOut(counted, said, certified.ballots),
-      signers: certified?.signers ?? [],
-      receipts: receipts.map((receipt) => viewReceipt(state, receipt)),
-      comments: comments.map(({ author, time, statement }) => ({ author, time, text: statement.body.text })),
-    }
+    const proposal = asOpenProposal(said)
+    const why = whyNotOpen(state, proposal)
+    const standing = why === undefined ? { kind: 'open' as const } : { kind: 'void' as const, why }
+    return viewProposal(state, said, countHeard(state, heard, proposal), standing, toHex(this.#parts.identity))
+  }
+
+  /** As it was counted, by the rules and members of that time. */
+  #viewSettled({ said, before, counted, certificate }: SettledProposal): ProposalView {
+    const standing = { kind: 'settled' as const, outcome: counted.outcome, certificate: certificate.id }
+    return viewProposal(before, said, counted, standing, toHex(this.#parts.identity))
   }
 
   /** What members and others measured of a release, the newest of each author per suite and comparison. */
@@ -279,147 +309,54 @@ export class Governance implements Disposable {
       ? 'INSERT OR IGNORE INTO settled_here VALUES (?)'
       : 'DELETE FROM settled_here WHERE community = ?'
     this.#parts.database.run(sql, communityId)
-    this.lookAt(toHex(communityId))
+    this.#settling.lookAt(toHex(communityId))
   }
 
   /** Takes up what is due in all communities, after a start. */
   start(): void {
-    for (const { scope } of this.#parts.communities.all()) this.lookAt(scope)
+    for (const { scope } of this.#parts.communities.all()) this.#settling.lookAt(scope)
   }
 
   /** Records of a scope came that say this. */
   hearMore(scope: string, statements: readonly Said[]): void {
     const heard = this.#heard.get(scope)
     if (heard !== undefined) for (const said of statements) hear(heard, said)
-    this.lookAt(scope)
+    this.#settling.lookAt(scope)
   }
 
   /** A log of a scope was forked: what it said from there on is void. */
   hearAnew(scope: string): void {
     this.#heard.delete(scope)
-    this.lookAt(scope)
+    this.#settling.lookAt(scope)
   }
 
-  /** Something may have become due. Looks once, however often it is told. */
+  /** Something may have become due. */
   lookAt(scope: string): void {
-    if (this.#due.has(scope) || this.#closed) return
-    this.#due.add(scope)
-    queueMicrotask(() => {
-      this.#due.delete(scope)
-      if (!this.#closed) this.#settle(scope)
-    })
+    this.#settling.lookAt(scope)
   }
 
   /** The community is followed no more. */
   forget(scope: string): void {
-    this.#wakes.get(scope)?.()
-    this.#settlements.get(scope)?.[Symbol.dispose]()
-    for (const known of [this.#wakes, this.#settlements, this.#enclosings, this.#heard]) known.delete(scope)
+    this.#settling.forget(scope)
+    this.#enclosings.delete(scope)
+    this.#heard.delete(scope)
   }
 
   [Symbol.dispose](): void {
-    this.#closed = true
-    for (const cancel of this.#wakes.values()) cancel()
-    for (const settlement of this.#settlements.values()) settlement[Symbol.dispose]()
-  }
-
-  #settle(scope: string): void {
-    const community = this.#parts.communities.byScope(scope)
-    if (!isKnown(community)) return
-    try {
-      this.#noteInTime(community)
-      this.#settlementOf(community).consider()
-    } catch (error) {
-      if (!isMeshError(error)) throw error
-      this.#parts.onFailure(error)
-    }
-    this.#wakeFor(community)
-  }
-
-  /** What was here when a deadline passed, or when a certificate came before: so that what it left out can be shown. */
-  #noteInTime(community: KnownCommunity): void {
-    const { state } = community.chain
-    const heard = this.heard(community)
-    const nowMs = this.#parts.clock.now()
-    for (const said of heard.proposals.values()) {
-      if (this.#noted.has(toHex(said.id))) continue
-      const from = settleFrom(state, asOpenProposal(said), this.#held.since(said.id, nowMs))
-      if (nowMs < from && !state.settled.has(toHex(said.id))) continue
-      this.#held.inTime(said.id, () => idsHeld(state, heard, said))
-      this.#noted.add(toHex(said.id))
-    }
-  }
-
-  #settlementOf(community: KnownCommunity): Settlement {
-    const known = this.#settlements.get(community.scope)
-    if (known !== undefined) return known
-    const { clock, paceMs, own, identity } = this.#parts
-    const settlement = new Settlement({
-      clock,
-      paceMs,
-      self: toHex(identity),
-      now: () => ({
-        state: community.chain.state,
-        heard: this.heard(community),
-        held: this.#held,
-        enclosing: this.#enclosing(community),
-        nowMs: clock.now(),
-      }),
-      allowed: () => this.settles(community.id) && own.standing(community.scope) === 'free',
-      sign: ({ type, body }) => {
-        const said = own.append({ scope: community.scope, type, body: encodeBody(type, body as never) })
-        if (said.kind === 'pending') throw new MeshError('storage-failed', said.message)
-      },
-      onCertificate: (certificate) => {
-        const outcome = community.chain.offerOpened(certificate)
-        if (outcome.kind === 'appended' || outcome.kind === 'outranked') this.#parts.onDecided(community)
-      },
-      onMisbehaved: (delegate) => this.#parts.onMisbehaved(community.id, delegate),
-    })
-    this.#settlements.set(community.scope, settlement)
-    return settlement
-  }
-
-  /** Looks again when the next proposal's time is up. */
-  #wakeFor(community: KnownCommunity): void {
-    this.#wakes.get(community.scope)?.()
-    const { clock } = this.#parts
-    const { state } = community.chain
-    const nowMs = clock.now()
-    const times = openProposals(state, this.heard(community)).flatMap((said) => {
-      const since = this.#held.since(said.id, nowMs)
-      const proposal = asOpenProposal(said)
-      return (['admins', 'members'] as const).flatMap(
-        (electorate) => settlesFrom(state, proposal, since, electorate) ?? [],
-      )
-    })
-    const nextAt = Math.min(...times.filter((time) => time > nowMs))
-    if (nextAt === Number.POSITIVE_INFINITY) return
-    const cancel = clock.schedule(Math.min(nextAt - nowMs + 1, longestSleepMs), () => this.lookAt(community.scope))
-    this.#wakes.set(community.scope, cancel)
+    this.#settling[Symbol.dispose]()
   }
 
   /** Ballots that were here in time, by this node's clock, and are not in the certificate. */
-  #leftOut(counted: Counted, { id }: SaidOf<'proposal/1'>, certified: readonly TalliedBallot[]): TalliedBallot[] {
-    const inTime = this.#held.knownInTime(id)
-    const ballots = counted.ballots.filter((ballot) => inTime?.has(toHex(ballot.id)) === true)
-    return talliedBallots({ ballots }).filter(({ voter }) => !certified.some((other) => bytesEqual(other.voter, voter)))
-  }
-
-  /** How a settled proposal was counted, as its certificate says. */
-  #certified(community: KnownCommunity, { id, standing }: ProposalView) {
-    if (standing.kind !== 'settled') return undefined
-    const certificate = community.chain.certificates().find((other) => bytesEqual(other.id, standing.certificate))
-    const settled = certificate?.decision.settled
-    if (certificate === undefined || settled?.kind !== 'proposal') throw new Error(`no certificate for ${toHex(id)}`)
-    const count = { yes: 0, no: 0, abstain: 0 }
-    const ballots = settled.ballots.map((one) => {
-      const record = openEnclosed(one, community.id)
-      const { choice } = bodyOf(record, 'ballot/1')
-      count[choice]++
-      return { voter: record.fields.author, choice, time: record.fields.time }
-    })
-    return { count, ballots, signers: certificate.precommits.map(({ fields }) => fields.author) }
+  #leftOut(community: KnownCommunity, { said, before, counted }: SettledProposal): TalliedBallot[] {
+    const inTime = this.#held.knownInTime(said.id)
+    const heard = countHeard(
+      before,
+      this.heard(community),
+      asOpenProposal(said),
+      (id) => inTime?.has(toHex(id)) === true,
+    )
+    const voted = new Set(counted.ballots.map(({ author }) => toHex(author)))
+    return talliedBallots(heard).filter(({ voter }) => !voted.has(toHex(voter)))
   }
 
   #say<T extends RecordType>(scope: string, type: T, body: RecordBody<T>): AppendResult {

@@ -14,7 +14,7 @@ import type {
 import type { Clock } from '../ports.ts'
 import { delegatesOf } from './chain-state.ts'
 import { composeDecision, maySign } from './compose-decision.ts'
-import type { Now } from './compose-decision.ts'
+import type { Counting, Now } from './compose-decision.ts'
 import type { Step } from './heard.ts'
 
 export type StepRecord = {
@@ -97,7 +97,7 @@ export class Settlement implements Disposable {
     const steps = (now.heard.steps.get(toHex(now.state.head)) ?? []).filter(
       ({ statement }) => statement.body.electorate === electorate,
     )
-    const candidate = composeDecision(now, electorate)
+    const candidate = composeDecision(now, electorate, this.#countingOf(now, electorate, steps))
     if (candidate === undefined && steps.length === 0) return
     const instance = this.#instanceFor(now, electorate, steps)
     if (instance.state.decided !== undefined) return
@@ -111,6 +111,15 @@ export class Settlement implements Disposable {
     if (!instance.state.started && (candidate !== undefined || hasBegun(instance, steps))) {
       this.#tell(instance, { kind: 'start' })
     }
+  }
+
+  /** The first proposal counts what its proposer held in time. If another delegate held more, the next ones count all there is. */
+  #countingOf({ state }: Now, electorate: Electorate, steps: readonly Step[]): Counting {
+    const isFirst = delegatesOf(state, electorate)[0] === this.#parts.self
+    const proposed = steps.some(
+      ({ author, statement }) => statement.type === 'round/1' && toHex(author) === this.#parts.self,
+    )
+    return isFirst && !proposed ? 'in-time' : 'all-held'
   }
 
   #instanceFor({ state }: Now, electorate: Electorate, steps: readonly Step[]): Instance {

@@ -1,13 +1,13 @@
 // How a community's government is shown: what is decided, what is open, and how it stands.
 import { bytesEqual, toHex } from '../../protocol/index.ts'
 import type { CommunityRole, Outcome, ProposedAction } from '../../protocol/index.ts'
-import { votersInForce, votersOf, whyNotOpen } from './apply-decision.ts'
+import { votersOf } from './apply-decision.ts'
 import type { ChainState } from './chain-state.ts'
 import { receiptsNeeded } from './count-ballots.ts'
 import type { BallotCount, Choice, Measurement } from './count-ballots.ts'
-import { asOpenProposal, countHeard, deadlineOf } from './due.ts'
+import { asOpenProposal, deadlineOf } from './due.ts'
 import type { Counted } from './due.ts'
-import type { Heard, SaidOf } from './heard.ts'
+import type { SaidOf } from './heard.ts'
 
 export interface MemberView {
   readonly identity: Uint8Array
@@ -85,9 +85,15 @@ export interface ReceiptView {
   readonly member: boolean
 }
 
-export function viewProposal(state: ChainState, heard: Heard, said: SaidOf<'proposal/1'>, self: string): ProposalView {
+/** `self`: this node's identity in hex. */
+export function viewProposal(
+  state: ChainState,
+  said: SaidOf<'proposal/1'>,
+  counted: Counted,
+  standing: ProposalStanding,
+  self: string,
+): ProposalView {
   const proposal = asOpenProposal(said)
-  const counted = countHeard(state, heard, proposal)
   const electorate = votersOf(state, proposal.membership).size
   return {
     id: said.id,
@@ -96,22 +102,15 @@ export function viewProposal(state: ChainState, heard: Heard, said: SaidOf<'prop
     action: proposal.action,
     time: said.time,
     deadline: deadlineOf(state, proposal),
-    standing: standingOf(state, said),
+    standing,
     count: counted.count,
-    voters: votersInForce(state, proposal.membership).size,
+    voters: counted.voters,
     quorum: Math.ceil((state.rules.quorum * electorate) / 1_000_000),
     measurement: counted.measurement,
     receiptsNeeded: receiptsNeeded(state.members.size),
     outcome: counted.outcome,
     ownBallot: counted.ballots.find(({ author }) => toHex(author) === self)?.statement.body.choice,
   }
-}
-
-function standingOf(state: ChainState, said: SaidOf<'proposal/1'>): ProposalStanding {
-  const settled = state.settled.get(toHex(said.id))
-  if (settled !== undefined) return { kind: 'settled', ...settled }
-  const why = whyNotOpen(state, asOpenProposal(said))
-  return why === undefined ? { kind: 'open' } : { kind: 'void', why }
 }
 
 export function talliedBallots({ ballots }: Pick<Counted, 'ballots'>): TalliedBallot[] {
