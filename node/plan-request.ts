@@ -14,7 +14,7 @@ export interface PlanWish {
 }
 
 /** What of a node a plan depends on. */
-export type PlanNode = Pick<Node, 'registry' | 'releases' | 'bases' | 'embedder'>
+export type PlanNode = Pick<Node, 'registry' | 'releases' | 'bases' | 'embedder' | 'reputation'>
 
 export interface PlanOnBase {
   readonly plan: Plan
@@ -26,7 +26,8 @@ export interface PlanOnBase {
  * The base in use, unless nothing fits it and something fits another base this node has. Throws what `planRequest` throws.
  */
 export async function planOnOwnBases(node: PlanNode, wish: PlanWish): Promise<PlanOnBase> {
-  const cards = cardsOf(node.registry.catalogue({ anyPublisher: true }))
+  const trustOf = (releaseId: Uint8Array) => node.reputation.scoreOfRelease(releaseId)
+  const cards = cardsOf(node.registry.catalogue({ anyPublisher: true }), trustOf)
   const current = node.bases.current()
   const first = { plan: await planOn(node, wish, cards, current), base: current }
   if (first.plan.matches.length > 0) return first

@@ -4,11 +4,17 @@ import type { CatalogueEntry } from '../registry/index.ts'
 import type { Card, CardRequirement } from '../resolver/index.ts'
 
 /** Withdrawn releases are not for new plans; their cards say why, for whoever asks for one by name. */
-export function cardsOf(entries: readonly CatalogueEntry[]): Card[] {
-  return entries.map(cardOf)
+export function cardsOf(entries: readonly CatalogueEntry[], trustOf: TrustOf = () => undefined): Card[] {
+  return entries.map((entry) => cardOf(entry, trustOf(entry.releaseId)))
 }
 
-function cardOf({ releaseId, manifest, publisher, outsider, withdrawn }: CatalogueEntry): Card {
+/** How far a release is trusted here, 0 to 1. */
+export type TrustOf = (releaseId: Uint8Array) => number | undefined
+
+function cardOf(
+  { releaseId, manifest, publisher, outsider, withdrawn }: CatalogueEntry,
+  trust: number | undefined,
+): Card {
   const { name, version, summary, capabilities, tags, base, adapter, requires } = manifest
   return {
     id: toHex(releaseId),
@@ -22,6 +28,7 @@ function cardOf({ releaseId, manifest, publisher, outsider, withdrawn }: Catalog
     base: { id: toHex(base.id), label: base.label, files: base.evaluatedOn.map(toHex) },
     bytes: adapter.bytes,
     ...(withdrawn === undefined ? {} : { withdrawn }),
+    ...(trust === undefined ? {} : { trust }),
     requires: requires.map((required): CardRequirement => ({
       name: required.name,
       range: required.range,

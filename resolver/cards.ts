@@ -26,6 +26,8 @@ export interface Card {
   readonly requires: readonly CardRequirement[]
   /** Why it was withdrawn; such a release is chosen only where a lockfile names it. */
   readonly withdrawn?: string
+  /** How far the node trusts the release, from 0 (a newcomer's; the default) to 1. Decides between near equals. */
+  readonly trust?: number
 }
 
 export interface CardCapability {

@@ -49,6 +49,17 @@ describe('the plan of a request', () => {
     expect(found.bytes).toBe(2_000)
   })
 
+  it('takes the more trusted of two equals, and no trust makes up for being less about it', async () => {
+    const text = 'songs and melodies of the islands'
+    const [ann, bob] = ['aaaa', 'bbbb'].map((publisher) => aCard({ name: 'songs', publisher, member: false, text }))
+    const releaseOf = async (cards: readonly Card[]) =>
+      (await plan('songs of the islands', cards, { anyPublisher: true })).matches[0]?.publisher
+    expect(await releaseOf([ann!, bob!])).toBe('aaaa')
+    expect(await releaseOf([ann!, { ...bob!, trust: 0.5 }])).toBe('bbbb')
+    const loose = aCard({ name: 'pottery', publisher: 'cccc', member: false, text: 'pottery, and a song at times' })
+    expect(await releaseOf([ann!, { ...loose, trust: 1 }])).toBe('aaaa')
+  })
+
   it('prefers a card that has the compound itself, and takes no half of one', async () => {
     const own = aCard({ name: 'biochemistry' })
     const parts = [aCard({ name: 'biology' }), aCard({ name: 'chemistry' })]

@@ -25,6 +25,8 @@ export interface Candidate extends Relevance {
   readonly adequate: boolean
   /** False when the publisher is no member of a followed community. */
   readonly member: boolean
+  /** Of the card; 0 for newcomers. */
+  readonly trust: number
 }
 
 export interface BaseResolution {
@@ -50,6 +52,8 @@ export interface ResolveInput {
 
 /** A candidate for a facet must reach this part of the best one's score: fewer adapters are worth a little relevance, not half of it. */
 const closeEnough = 0.8
+/** A fully trusted release counts as so much more relevant than a newcomer's: enough to decide between near equals, and no more. */
+const trustWeight = 0.05
 /** Scored candidates kept per facet for the explanation. */
 const shownCandidates = 20
 /** Times a choice is undone because its releases don't go together. */
@@ -190,10 +194,10 @@ function coverCandidates(needs: readonly Need[], excluded: Exclusions): CoverCan
   for (const [i, need] of needs.entries()) {
     const able = preferMembers(need.candidates.filter(({ adequate, key }) => adequate && !excluded.has(key)))
     const best = Math.max(...able.map(({ score }) => score))
-    for (const { key, score } of able) {
+    for (const { key, score, trust } of able) {
       if (score < closeEnough * best) continue
       const scores = scoresOf.get(key) ?? new Map<number, number>()
-      scoresOf.set(key, scores.set(i, score))
+      scoresOf.set(key, scores.set(i, score * (1 + trustWeight * trust)))
     }
   }
   return [...scoresOf].map(([id, scores]) => ({ id, scores }))
@@ -322,6 +326,7 @@ async function createFinder(input: ResolveInput, groups: ReleaseGroups): Promise
         capability: capability.name,
         release: card.id,
         member: card.member,
+        trust: card.trust ?? 0,
         score: rounded(relevance.score),
         coverage: rounded(relevance.coverage),
         words: rounded(relevance.words),
@@ -350,6 +355,7 @@ async function createFinder(input: ResolveInput, groups: ReleaseGroups): Promise
               capability: card.capabilities[0]!.name,
               release: card.id,
               member: card.member,
+              trust: card.trust ?? 0,
               score: 1,
               coverage: 1,
               words: 1,

@@ -114,3 +114,13 @@ test('a failure of the search is passed on', async () => {
   source.fail(new Error('the registry is closed'))
   await expect(taking).rejects.toThrow('the registry is closed')
 })
+
+test('a failure to rate a seeder is passed on too', async () => {
+  const source = aSource()
+  const rate = (): number => {
+    throw new Error('the registry is closed')
+  }
+  const taking = take(bestFirst(source, { scoreOf: rate, trustsAnybody: () => false, pause: pauses().pause }, patient))
+  source.answer(1)
+  await expect(taking).rejects.toThrow('the registry is closed')
+})

@@ -21,39 +21,57 @@ export async function* bestFirst(
   ordering: Ordering,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
-  const ready: { readonly key: Uint8Array; readonly score: number }[] = []
-  let underWay = 1
-  let changed = Promise.withResolvers<void>()
-  const done = (): void => {
-    underWay -= 1
-    changed.resolve()
-  }
-  const offer = async (key: Uint8Array): Promise<void> => {
-    underWay += 1
-    const score = ordering.scoreOf(key)
-    const waitMs = waitOf(score, ordering)
-    if (waitMs > 0) await ordering.pause(waitMs, signal)
-    ready.push({ key, score })
-    done()
-  }
-  const read = async (): Promise<void> => {
-    for await (const key of found) void offer(key)
-  }
-  const reading = read().finally(done)
+  const turns = new Turns()
+  const reading = turns.during(readInto(turns, found, ordering, signal))
   // It is awaited at the end; a failure before that must not count as unhandled.
   reading.catch(() => {})
-  while (!signal.aborted) {
-    const [best] = ready.toSorted((a, b) => b.score - a.score)
-    if (best !== undefined) {
-      ready.splice(ready.indexOf(best), 1)
-      yield best.key
-    } else if (underWay === 0) break
-    else {
-      await changed.promise
-      changed = Promise.withResolvers()
-    }
-  }
+  for (let best = await turns.next(); best !== undefined && !signal.aborted; best = await turns.next()) yield best
   await reading
+}
+
+async function readInto(
+  turns: Turns,
+  found: AsyncIterable<Uint8Array>,
+  ordering: Ordering,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const key of found) {
+    const score = ordering.scoreOf(key)
+    const waitMs = waitOf(score, ordering)
+    if (waitMs === 0) turns.add(key, score)
+    else void turns.during(ordering.pause(waitMs, signal).then(() => turns.add(key, score)))
+  }
+}
+
+/** Keys whose turn it is, and whether more may come. */
+class Turns {
+  readonly #ready: { readonly key: Uint8Array; readonly score: number }[] = []
+  #underWay = 0
+  #changed = Promise.withResolvers<void>()
+
+  add(key: Uint8Array, score: number): void {
+    this.#ready.push({ key, score })
+    this.#changed.resolve()
+  }
+
+  /** Until `work` is settled more may come. */
+  during(work: Promise<void>): Promise<void> {
+    this.#underWay += 1
+    return work.finally(() => {
+      this.#underWay -= 1
+      this.#changed.resolve()
+    })
+  }
+
+  /** Undefined when no more will come. */
+  async next(): Promise<Uint8Array | undefined> {
+    while (this.#ready.length === 0 && this.#underWay > 0) {
+      await this.#changed.promise
+      this.#changed = Promise.withResolvers()
+    }
+    this.#ready.sort((a, b) => b.score - a.score)
+    return this.#ready.shift()?.key
+  }
 }
 
 function waitOf(score: number, ordering: Ordering): number {

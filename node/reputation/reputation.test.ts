@@ -6,7 +6,7 @@ import { identityToText, MeshError, signManifest } from '../../protocol/index.ts
 import type { Manifest, SignedManifest } from '../../protocol/index.ts'
 import { halfLifeMs } from '../../registry/index.ts'
 import type { Registry } from '../../registry/index.ts'
-import { aHash, aManifest, anAuthor } from '../../testing/objects.ts'
+import { aHash, aManifest } from '../../testing/objects.ts'
 import { aVillage, within } from '../govern/testing/village.ts'
 import type { Village, Villager } from '../govern/testing/village.ts'
 import { temporaryFolder } from '../testing/temporary-folder.ts'
@@ -182,12 +182,21 @@ describe('what others measured', () => {
     expect(reputation.scoreOfRelease(aHash(99))).toBeUndefined()
   })
 
-  test('does not count within the error of the measurement, or of those who are no members', async () => {
+  test('does not count within the error of the measurement', async () => {
     await using reputation = await open()
-    const release = await announce('1.0.0')
-    await measure(neighbour, release, 53)
+    await measure(neighbour, await announce('1.0.0'), 53)
     await reputation.trust(neighbour.author.identity)
-    await reputation.trust(anAuthor(9).identity)
+    expect(reputation.scoreOf(subjectOf(publisher))).toBe(0)
+  })
+
+  test('does not count any more once its author is no member', async () => {
+    await using reputation = await open()
+    await measure(neighbour, await announce('1.0.0'), 90)
+    await reputation.trust(neighbour.author.identity)
+    expect(reputation.scoreOf(subjectOf(publisher))).toBeGreaterThan(0)
+    neighbour.registry.governance.leave(village.id)
+    const hasLeft = (): boolean => me.registry.governance.members(village.id).length === 2
+    await me.registry.until(hasLeft, within())
     expect(reputation.scoreOf(subjectOf(publisher))).toBe(0)
   })
 })

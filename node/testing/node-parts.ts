@@ -13,10 +13,14 @@ import { parseConfig } from '../config.ts'
 import type { Node } from '../create-node.ts'
 import { personaStore } from '../persona-store.ts'
 import { openReleaseStore } from '../release-store.ts'
+import { openReputation } from '../reputation/index.ts'
 import { emptyDataFolder } from './held-release.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
-export type NodeParts = Pick<Node, 'bases' | 'personas' | 'releases' | 'registry' | 'embedder' | 'options'> &
+export type NodeParts = Pick<
+  Node,
+  'bases' | 'personas' | 'releases' | 'registry' | 'embedder' | 'options' | 'reputation'
+> &
   AsyncDisposable
 
 export interface PartsOptions {
@@ -31,6 +35,9 @@ export async function nodeParts({ author = anAuthor(), network }: PartsOptions =
   const registry = stack.use(aRegistry(author, network))
   const bases = await openBaseStore(paths.bases)
   const releases = await openReleaseStore(paths, () => {})
+  const clock = (): number => someTimeMs
+  const self = author.identity
+  const reputation = stack.use(await openReputation({ path: paths.reputation, registry, self, clock, log: () => {} }))
   const unused = new Uint8Array()
   const devicesItem = { publicKey: author.identity, seq: 0, salt: unused, value: unused, signature: unused }
   const held = stack.move()
@@ -39,7 +46,7 @@ export async function nodeParts({ author = anAuthor(), network }: PartsOptions =
       paths,
       config: parseConfig(undefined, paths.config),
       keys: { author, identity: identityToText(author.identity), devicesItem },
-      clock: () => someTimeMs,
+      clock,
       log: () => {},
     },
     bases,
@@ -47,6 +54,7 @@ export async function nodeParts({ author = anAuthor(), network }: PartsOptions =
     registry,
     personas: personaStore(paths.personas, () => {}),
     embedder: createNgramEmbedder(),
+    reputation,
     [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
   }
 }

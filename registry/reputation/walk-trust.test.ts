@@ -140,6 +140,28 @@ describe('whatever the graph', () => {
   })
 })
 
+const sybil = fc.constantFrom('s1', 's2', 's3', 's4')
+const crowdEdges = fc.array(fc.tuple(fc.oneof(fc.constant('v'), sybil), sybil, fc.integer({ min: 1, max: 9 })))
+const edgesToV = fc.array(fc.tuple(person, fc.constant('v'), fc.integer({ min: 1, max: 9 })), { maxLength: 6 })
+
+test('whatever the graph, those behind one other only score together less than it does', () => {
+  fc.assert(
+    fc.property(anyStart, anyEdges, edgesToV, crowdEdges, fc.double({ min: 0, max: 1, noNaN: true }), (...drawn) => {
+      const [start, honest, toV, crowd, share] = drawn
+      const edges = [...honest, ...toV, ...crowd].filter(([from, to]) => from !== to)
+      const parts = Object.entries(start).map(([name, chance]) => [name, chance * (1 - share)])
+      const trust = walkTrust(aGraph({ ...Object.fromEntries(parts), v: share }, edges))
+      const crowded = ['s1', 's2', 's3', 's4'].map((name) => trust.get(named(name))?.score ?? 0)
+      const together = crowded.reduce((sum, score) => sum + score, 0)
+      const v = trust.get(named('v')) ?? { score: 0, bridges: [] }
+      const arrivals = v.score / bridgeKeeps ** v.bridges.length
+      expect(together).toBeLessThanOrEqual((goesOn + goesOn ** 2) * bridgeKeeps * arrivals + 1e-12)
+      expect(together).toBeLessThanOrEqual(0.75 * v.score + 1e-12)
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
 /** Sybils of mallory's who praise each other and him; he is trusted as much as whom alice and bob speak well of. */
 function besieged(sybils: number, mallory: number): TrustGraph {
   const names = Array.from({ length: sybils }, (_, i) => `sybil ${i}`)

@@ -51,8 +51,9 @@ interface Arrivals {
  *     score(j)    = arrivals(j), times `bridgeKeeps` for each v by which more than `bridgeShare` of arrivals(j) went
  *
  * What follows, and walk-trust.test.ts tests: j's own edges are in no term of arrivals(j), so self-praise changes nothing. All that is
- * reached by v alone scores together at most (g + g^2) bridgeKeeps score(v), which is less than a fifth of it, however many they are; behind
- * several v, none of them a bridge, together at most (g + g^2) arrivals of those.
+ * reached by v alone, however many they are, score together at most (g + g^2) bridgeKeeps arrivals(v): less than a fifth of what v has, or,
+ * where v's own score was lowered for a bridge, three quarters of that. Behind several v, none of them a bridge, it is at most (g + g^2)
+ * times what those have.
  */
 export function walkTrust({ start, edges, barred }: TrustGraph): Map<Subject, Trust> {
   const arrivals = new Map<Subject, Arrivals>()
