@@ -3,21 +3,20 @@ import { describe, expect, test } from 'vitest'
 import { killNode } from '../bench/crash/kill-node.ts'
 import { killVillage } from '../bench/crash/kill-registries.ts'
 import { readTrace, traceStatements, unsynced, whyNoTrace } from '../bench/crash/trace.ts'
-import { Dice } from '../registry/agreement/testing/dice.ts'
 
 const kills = 20
 const nodeKills = 2
 const why = whyNoTrace()
 
 test(`two admins that publish, propose, vote and settle are killed ${kills} times: all they told of is there, once`, async () => {
-  const toll = await killVillage(kills, new Dice(1))
+  const toll = await killVillage(kills, 1)
   expect(toll.problems).toEqual([])
   expect(toll.statements).toBeGreaterThan(kills)
   expect(toll.decisions).toBeGreaterThan(0)
 }, 240_000)
 
 test(`a node that is killed ${nodeKills} times while it answers still knows what it answered`, async () => {
-  const toll = await killNode(nodeKills, new Dice(1))
+  const toll = await killNode(nodeKills, 1)
   expect(toll.problems).toEqual([])
   expect(toll.answers).toBeGreaterThan(0)
 }, 240_000)

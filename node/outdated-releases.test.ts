@@ -88,7 +88,12 @@ test('why also tells of a withdrawal with its reason, and of what took the place
   const [first] = await publish(node, { version: '1.0.0' })
   const persona = await made(node, 'biology')
   const plain = await whyInPersona(node, 'biology', undefined, signal)
-  expect(plain).toEqual({ persona, name: 'biology', why: expect.stringContaining('biology@1.0.0 is part of') })
+  expect(plain).toEqual({
+    persona,
+    name: 'biology',
+    why: expect.stringContaining('biology@1.0.0 is part of'),
+    evaluations: [],
+  })
   node.registry.withdrawRelease(fromHex(first!), 'wrong data')
   await publish(node, { version: '1.1.0' })
   expect(await whyInPersona(node, 'biology', persona, signal)).toMatchObject({

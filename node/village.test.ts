@@ -72,6 +72,7 @@ test('five nodes agree on an upgrade and on its undoing, and personas and an ope
   await vote(upgrade, awake)
   for (const one of awake) await until(one, () => yesVotes(one, upgrade), awake.length)
   await until(eve, () => knows(eve, newer), true)
+  expect(await eve.node.run(['outdated'])).toEqual({ outdated: [] })
   expect(await personaOf(eve, first)).not.toHaveProperty('successor')
   for (const { node } of asleep) node.wake()
   await decide(upgrade, asleep)

@@ -52,7 +52,6 @@ export function groupReleases(cards: readonly Card[], selection: Selection = {})
     if (member || publisher === undefined) put(name, card)
     if (publisher !== undefined) put(`${publisher}/${name}`, card)
   }
-  putChannels(cards, selection, put)
   const sorted = new Map<ReleaseKey, ReleaseGroup>()
   return {
     has: (key) => unsorted.has(key),
@@ -64,20 +63,6 @@ export function groupReleases(cards: readonly Card[], selection: Selection = {})
       sorted.set(key, group)
       return group
     },
-  }
-}
-
-/** A channel may hold a release of another name: then it is what the channel's name means as well. */
-function putChannels(
-  cards: readonly Card[],
-  { preferred }: Selection,
-  put: (key: ReleaseKey, card: Card) => void,
-): void {
-  const keysOf = new Map<string, ReleaseKey[]>()
-  for (const [key, id] of preferred ?? []) keysOf.set(id, [...(keysOf.get(id) ?? []), key])
-  if (keysOf.size === 0) return
-  for (const card of cards) {
-    for (const key of keysOf.get(card.id) ?? []) if (key !== releaseKeyOf(card)) put(key, card)
   }
 }
 

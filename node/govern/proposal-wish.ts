@@ -22,8 +22,8 @@ export const rulesWishSchema = z.strictObject({
 })
 
 export const proposalWishSchema = z.discriminatedUnion('kind', [
-  /** `capability`: whose channel moves; absent, the one of the release's own name. */
-  z.strictObject({ kind: z.literal('upgrade'), release, capability: capability.optional() }),
+  /** The channel of the release's own name moves. */
+  z.strictObject({ kind: z.literal('upgrade'), release }),
   /** `version`: of a release that the channel held; absent, the one before. `base`: where there are channels for several. */
   z.strictObject({
     kind: z.literal('rollback'),

@@ -60,11 +60,8 @@ function upgrade(node: ProposingNode, community: Uint8Array, wish: WishOf<'upgra
   if (withdrawn !== undefined) {
     throw new MeshError('bad-input', `${manifest.name}@${manifest.version} is withdrawn: ${withdrawn}`)
   }
-  const capability = wish.capability ?? manifest.name
-  if (capability !== manifest.name && !manifest.capabilities.some(({ name }) => name === capability)) {
-    const names = manifest.capabilities.map(({ name }) => name).join(', ')
-    throw new MeshError('bad-input', `${manifest.name}@${manifest.version} does not offer ${capability}, but ${names}.`)
-  }
+  // A name means releases that are called so: everything that resolves names relies on it.
+  const capability = manifest.name
   const base = manifest.base.id
   const current = currentRelease(node, community, offered, { capability, base, release: releaseId })
   return { kind: 'upgrade', capability, base, release: releaseId, ...(current === undefined ? {} : { current }) }

@@ -39,15 +39,12 @@ const upgradeCommand = command({
   positionals: 'RELEASE',
   minPositionals: 1,
   maxPositionals: 1,
-  options: { ...shared, ...capabilityOption, ...reasonOption },
+  options: { ...shared, ...reasonOption },
   examples: [
     'lora-mesh propose upgrade biology@1.8.0 --vote yes',
-    'lora-mesh propose upgrade 8d1f0c5a77b2 --capability biology --reason "knows the new names" --json',
+    'lora-mesh propose upgrade 8d1f0c5a77b2 --reason "knows the new names" --json',
   ],
-  run: ({ positionals: [release], ...call }) => {
-    const { capability, reason } = call.options
-    return propose(call, { kind: 'upgrade', release, ...given({ capability }) }, reason)
-  },
+  run: ({ positionals: [release], ...call }) => propose(call, { kind: 'upgrade', release }, call.options.reason),
 })
 
 const rollbackCommand = command({
