@@ -5,7 +5,6 @@
 // The seed repeats what is said and when the kill is meant to come; where it then hits is the machine's affair.
 import { execFileSync } from 'node:child_process'
 import { cpus, loadavg } from 'node:os'
-import { Dice } from '../registry/agreement/testing/dice.ts'
 import { killNode } from './crash/kill-node.ts'
 import { killVillage } from './crash/kill-registries.ts'
 import type { Toll } from './crash/kill-registries.ts'
@@ -44,7 +43,7 @@ async function killVillages(): Promise<string> {
   const tolls: Toll[] = []
   const work = async (): Promise<void> => {
     for (let nth = villages.shift(); nth !== undefined; nth = villages.shift()) {
-      const toll = await killVillage(Math.min(killsPerVillage, kills - nth * killsPerVillage), new Dice(seed + nth))
+      const toll = await killVillage(Math.min(killsPerVillage, kills - nth * killsPerVillage), seed + nth)
       tolls.push(toll)
       problems.push(...toll.problems.map((problem) => `village ${nth}, ${problem}`))
     }
@@ -58,9 +57,10 @@ async function killVillages(): Promise<string> {
 }
 
 async function killWholeNode(): Promise<string> {
-  const toll = await killNode(nodeKills, new Dice(seed))
+  const toll = await killNode(nodeKills, seed)
   problems.push(...toll.problems.map((problem) => `node, ${problem}`))
-  return `${toll.answers} answers kept, ${toll.decisions} decisions, ${toll.problems.length} problems`
+  const burnt = `${toll.versionsBurnt} versions burnt by a kill between keeping and announcing`
+  return `${toll.answers} answers kept, ${toll.decisions} decisions, ${burnt}, ${toll.problems.length} problems`
 }
 
 async function traceOne(): Promise<string> {

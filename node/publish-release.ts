@@ -69,7 +69,10 @@ export async function signAndAnnounce(
   const lookAlikes = namesLike(node, prepared.manifest.name)
   const held = await signAndKeep(node, prepared, context)
   // Before anybody hears of the release: who holds the last version shall not fetch the whole file for want of a patch.
-  const patch = await offerUpgrade(node, held, patchPath, context)
+  const patch = await offerUpgrade(node, held, patchPath, context).catch(async (error: unknown) => {
+    await node.releases.remove(held)
+    throw error
+  })
   context.emit({ type: 'step', step: 'announce' })
   const announced = await announceOrForget(node, held, patch)
   // Without a running network it is seeded when there is one.

@@ -7,7 +7,7 @@ import { isMeshError } from '../../protocol/index.ts'
 import { inspectBase, randomAdapter, randomBase } from '../../model-files/index.ts'
 import { httpClient } from '../../node/http/index.ts'
 import type { HttpClient } from '../../node/http/index.ts'
-import type { Dice } from '../../registry/agreement/testing/dice.ts'
+import { Dice } from '../../registry/agreement/testing/dice.ts'
 import { LocalMesh } from '../../testing/local-mesh.ts'
 import type { MeshNode } from '../../testing/local-mesh.ts'
 
@@ -16,6 +16,8 @@ export interface NodeToll {
   /** Answers of the node, each with something that must never be lost. */
   readonly answers: number
   readonly decisions: number
+  /** Versions that can't be published any more, and were not: the node was killed between keeping and announcing them. */
+  readonly versionsBurnt: number
   readonly problems: readonly string[]
 }
 
@@ -46,13 +48,15 @@ interface Answered {
   readonly comments: Map<string, string>
   readonly votes: Set<string>
   certificates: readonly string[]
+  versionsBurnt: number
 }
 
 const name = 'biology'
 const mostAnswers = 6
 const requestMs = 400
 
-export async function killNode(kills: number, dice: Dice): Promise<NodeToll> {
+export async function killNode(kills: number, seed: number): Promise<NodeToll> {
+  const dice = new Dice(seed)
   await using mesh = await LocalMesh.start()
   const node = mesh.node('alice')
   const adapter = await prepare(node, mesh.folder)
@@ -66,13 +70,21 @@ export async function killNode(kills: number, dice: Dice): Promise<NodeToll> {
     answered.certificates = known.certificates
     if (life < kills) await askUntilKilled(node, client, { adapter, answered, known, dice })
   }
-  const { certificates } = answered
+  const { certificates, versionsBurnt } = answered
   const answers = [answered.releases, answered.proposals, answered.comments, answered.votes]
-  return { kills, answers: answers.reduce((sum, { size }) => sum + size, 0), decisions: certificates.length, problems }
+  const kept = answers.reduce((sum, { size }) => sum + size, 0)
+  return { kills, answers: kept, decisions: certificates.length, versionsBurnt, problems }
 }
 
 function nothingYet(): Answered {
-  return { releases: new Map(), proposals: new Set(), comments: new Map(), votes: new Set(), certificates: [] }
+  return {
+    releases: new Map(),
+    proposals: new Set(),
+    comments: new Map(),
+    votes: new Set(),
+    certificates: [],
+    versionsBurnt: 0,
+  }
 }
 
 /** Returns the path of an adapter to publish. */
@@ -151,19 +163,33 @@ async function askUntilKilled(node: MeshNode, client: HttpClient, life: Life): P
 
 /** Publishes, proposes, comments, votes, on and on. Yields when an answer came, after it was noted. */
 async function* conversation(client: HttpClient, { adapter, answered, known }: Life): AsyncGenerator<void, never> {
-  let version = known.releases.length
   const open = known.proposals.find(({ state }) => state === 'open')
   if (open !== undefined) yield* discuss(client, open.id, answered)
-  for (;;) {
-    const wish = { path: adapter, name, version: `1.0.${version++}`, summary: 'answers questions', licence: 'MIT' }
-    const { releaseId } = published.parse(await client.call('POST', '/v1/releases', wish))
-    answered.releases.set(wish.version, releaseId)
+  for (let nth = known.releases.length + answered.versionsBurnt; ; nth++) {
+    const version = `1.0.${nth}`
+    const releaseId = await publish(client, adapter, version)
+    if (releaseId === undefined) {
+      answered.versionsBurnt++
+      continue
+    }
+    answered.releases.set(version, releaseId)
     yield
-    const upgrade = { proposal: { kind: 'upgrade', release: `${name}@${wish.version}` } }
+    const upgrade = { proposal: { kind: 'upgrade', release: `${name}@${version}` } }
     const { id } = made.parse(await client.call('POST', '/v1/communities/village/proposals', upgrade)).proposal
     answered.proposals.add(id)
     yield
     yield* discuss(client, id, answered)
+  }
+}
+
+/** Undefined where the version is taken, though nobody was told of it. */
+async function publish(client: HttpClient, path: string, version: string): Promise<string | undefined> {
+  const wish = { path, name, version, summary: 'answers questions', licence: 'MIT' }
+  try {
+    return published.parse(await client.call('POST', '/v1/releases', wish)).releaseId
+  } catch (error) {
+    if (isMeshError(error, 'version-taken')) return undefined
+    throw error
   }
 }
 

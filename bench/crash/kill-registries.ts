@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Dice } from '../../registry/agreement/testing/dice.ts'
+import { Dice } from '../../registry/agreement/testing/dice.ts'
 import { readAcknowledgement, repeatable, statementsPerVersion } from './acknowledgement.ts'
 import { Ledger } from './ledger.ts'
 
@@ -37,7 +37,8 @@ const statementMs = 5
 const patienceMs = 60_000
 
 /** One village, killed so many times; its files grow from kill to kill. */
-export async function killVillage(kills: number, dice: Dice): Promise<Toll> {
+export async function killVillage(kills: number, seed: number): Promise<Toll> {
+  const dice = new Dice(seed)
   const folder = await mkdtemp(join(tmpdir(), 'lora-mesh-crash-'))
   try {
     const ledger = new Ledger()
@@ -74,7 +75,7 @@ async function liveUntil(moment: Moment, folder: string, ledger: Ledger) {
   const problems: string[] = []
   const timers = [
     setTimeout(() => {
-      problems.push(`it told of nothing more for ${patienceMs} ms`)
+      problems.push(`it was not as far as it was to come after ${patienceMs} ms`)
       child.kill('SIGKILL')
     }, patienceMs),
     ...(told === 0 ? [setTimeout(() => child.kill('SIGKILL'), laterMs)] : []),

@@ -42,7 +42,7 @@ export class Ledger {
   async problems(folder: string): Promise<string[]> {
     const files = new Map<Person, Held>()
     for (const who of people) files.set(who, await heldBy(folder, who))
-    return people.flatMap((who) => {
+    const eachOnes = people.flatMap((who) => {
       const held = files.get(who)!
       const before = this.#chains[who]
       this.#chains[who] = held.certificates
@@ -53,6 +53,7 @@ export class Ledger {
       ]
       return problems.map((problem) => `${who}: ${problem}`)
     })
+    return [...eachOnes, ...apart(this.#chains.alice, this.#chains.bob)]
   }
 
   #lost(who: Person, { said, waits }: Held): string[] {
@@ -77,4 +78,10 @@ function undecided(before: readonly string[], told: ReadonlySet<string>, now: re
     ...before.filter((id, i) => now[i] !== id).map((id) => `certificate ${id} was there and is not any more`),
     ...[...told].filter((id) => !now.includes(id)).map((id) => `certificate ${id} was told of and is not there`),
   ]
+}
+
+/** One may have heard of less than the other, never of something else. */
+function apart(some: readonly string[], others: readonly string[]): string[] {
+  const at = some.findIndex((id, i) => i < others.length && others[i] !== id)
+  return at < 0 ? [] : [`alice and bob hold different certificates at ${at}`]
 }
