@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { bytesEqual, decodeCanonical, encodeCanonical, fromHex, isMeshError, toHex } from './index.ts'
+import { bytesEqual, decodeCanonical, encodeCanonical, fromHex, isMeshError, toHex, withoutEntry } from './index.ts'
 import type { Canonical } from './index.ts'
 
 const anyValue: fc.Arbitrary<Canonical> = fc.letrec<{ value: Canonical }>((tie) => ({
@@ -21,6 +21,13 @@ const anyValue: fc.Arbitrary<Canonical> = fc.letrec<{ value: Canonical }>((tie) 
     ),
   ),
 })).value
+
+/** Up to 20 entries, so that leaving one out also crosses from the 16-bit header to the short one. */
+const anyMap = fc.dictionary(
+  fc.string({ unit: 'binary', maxLength: 40 }).filter((text) => text.isWellFormed()),
+  anyValue,
+  { minKeys: 1, maxKeys: 20, size: 'max' },
+)
 
 const refusal = (hex: string): string => {
   try {
@@ -106,6 +113,21 @@ describe('the canonical encoding', () => {
     expect(Object.keys(value)).toEqual(['__proto__'])
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype)
     expect(toHex(encodeCanonical(value))).toBe('81a95f5f70726f746f5f5f01')
+  })
+
+  it('of a map without an entry is cut out of its bytes as it would be encoded anew', () => {
+    fc.assert(
+      fc.property(anyMap, fc.nat(), (map, at) => {
+        const left = Object.keys(map)[at % Object.keys(map).length]!
+        const rest = Object.fromEntries(Object.entries(map).filter(([key]) => key !== left))
+        expect(toHex(withoutEntry(encodeCanonical(map), left))).toBe(toHex(encodeCanonical(rest)))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('has no map to leave out what is not in it', () => {
+    expect(() => withoutEntry(encodeCanonical({ a: 1 }), 'b')).toThrow('no entry "b"')
   })
 
   it.each([[1.5], [Number.NaN], [-0], [2 ** 53], ['\ud800']])('has no form for %s', (value) => {

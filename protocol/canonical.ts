@@ -1,7 +1,7 @@
 // The encoding of everything that is signed or hashed: a subset of MessagePack with exactly one byte string per value.
 // Maps have unique string keys sorted by their UTF-8 bytes; every length and integer takes its shortest form; no floats, nil or extensions.
 // msgpackr cannot do this job: it writes map16 headers and turns large integers into floats.
-import { compareBytes, concatBytes, utf8 } from './bytes.ts'
+import { bytesEqual, compareBytes, concatBytes, joinBytes, utf8 } from './bytes.ts'
 import { MeshError } from './errors.ts'
 import { limits } from './limits.ts'
 
@@ -13,13 +13,35 @@ export type Canonical =
   | readonly Canonical[]
   | { readonly [key: string]: Canonical }
 
+/** Bytes. Nearly all strings in records are keys and names of ASCII: calling the library's decoder for them costs more than reading them. */
+const shortText = 64
+
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** The one byte string of `value`. Throws a plain Error for what the encoding has no form for: that is a bug of the caller. */
 export function encodeCanonical(value: Canonical): Uint8Array {
   const parts: Uint8Array[] = []
   encodeInto(parts, value, 0)
-  return concatBytes(...parts)
+  return joinBytes(parts)
+}
+
+/**
+ * The encoding of a map without one of its entries: what was signed, where the signature stands in the same map. `bytes` were decoded
+ * before, into a map with that key; anything else is a bug of the caller.
+ */
+export function withoutEntry(bytes: Uint8Array, key: string): Uint8Array {
+  const reader = new Reader(bytes)
+  const wanted = utf8(key)
+  const size = reader.mapSize()
+  const first = reader.offset
+  for (let i = 0; i < size; i++) {
+    const start = reader.offset
+    const found = bytesEqual(reader.key(), wanted)
+    reader.value(1)
+    if (!found) continue
+    return concatBytes(mapHeader(size - 1), bytes.subarray(first, start), bytes.subarray(reader.offset))
+  }
+  throw new Error(`canonical encoding: no entry "${key}" to leave out`)
 }
 
 /**
@@ -49,7 +71,7 @@ function encodeInto(parts: Uint8Array[], value: Canonical, depth: number): void 
   } else if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).map(([key, item]) => ({ key: utf8(key), text: key, item }))
     entries.sort((a, b) => compareBytes(a.key, b.key))
-    parts.push(header(entries.length, 0x80, 15, [undefined, 0xde, 0xdf]))
+    parts.push(mapHeader(entries.length))
     for (const { text, item } of entries) {
       encodeInto(parts, text, depth + 1)
       encodeInto(parts, item, depth + 1)
@@ -59,6 +81,10 @@ function encodeInto(parts: Uint8Array[], value: Canonical, depth: number): void 
 
 function isArray(value: unknown): value is readonly Canonical[] {
   return Array.isArray(value)
+}
+
+function mapHeader(entries: number): Uint8Array {
+  return header(entries, 0x80, 15, [undefined, 0xde, 0xdf])
 }
 
 /** Shortest header for `length`: the fix form up to `fixMax`, else 8, 16 or 32 bits (an undefined tag has no such form). */
@@ -117,57 +143,62 @@ class Reader {
 
   value(depth: number): Canonical {
     if (depth > limits.canonicalMaxDepth) throw malformed('nested too deeply')
-    if (++this.#items > limits.canonicalMaxItems) throw malformed('too many items')
-    const tag = this.#unsigned(1)
+    const tag = this.#nextTag()
     if (tag <= 0x7f) return tag
-    if (tag <= 0x8f) return this.#map(tag & 15, depth)
-    if (tag <= 0x9f) return this.#array(tag & 15, depth)
-    if (tag <= 0xbf) return this.#string(tag & 31)
     if (tag >= 0xe0) return tag - 0x100
+    const text = this.#stringLength(tag)
+    if (text !== undefined) return textOf(this.#part(text))
+    const entries = this.#mapLength(tag)
+    if (entries !== undefined) return this.#map(entries, depth)
+    if (tag <= 0x9f) return this.#array(tag & 15, depth)
     switch (tag) {
       case 0xc2:
         return false
       case 0xc3:
         return true
       case 0xc4:
-        return this.#take(this.#length(1, 0))
+        return this.#part(this.#length(1, 0)).slice()
       case 0xc5:
-        return this.#take(this.#length(2, 0x100))
+        return this.#part(this.#length(2, 0x100)).slice()
       case 0xc6:
-        return this.#take(this.#length(4, 0x10000))
+        return this.#part(this.#length(4, 0x10000)).slice()
       case 0xcc:
-        return this.#atLeast(this.#unsigned(1), 0x80)
+        return this.#length(1, 0x80)
       case 0xcd:
-        return this.#atLeast(this.#unsigned(2), 0x100)
+        return this.#length(2, 0x100)
       case 0xce:
-        return this.#atLeast(this.#unsigned(4), 0x10000)
+        return this.#length(4, 0x10000)
       case 0xcf:
-        return this.#atLeast(this.#wide(this.#raw(8).getBigUint64(0)), 0x100000000)
+        return this.#atLeast(this.#wide(this.#view.getBigUint64(this.#advance(8))), 0x100000000)
       case 0xd0:
-        return this.#atMost(this.#raw(1).getInt8(0), -0x21)
+        return this.#atMost(this.#view.getInt8(this.#advance(1)), -0x21)
       case 0xd1:
-        return this.#atMost(this.#raw(2).getInt16(0), -0x81)
+        return this.#atMost(this.#view.getInt16(this.#advance(2)), -0x81)
       case 0xd2:
-        return this.#atMost(this.#raw(4).getInt32(0), -0x8001)
+        return this.#atMost(this.#view.getInt32(this.#advance(4)), -0x8001)
       case 0xd3:
-        return this.#atMost(this.#wide(this.#raw(8).getBigInt64(0)), -0x80000001)
-      case 0xd9:
-        return this.#string(this.#length(1, 32))
-      case 0xda:
-        return this.#string(this.#length(2, 0x100))
-      case 0xdb:
-        return this.#string(this.#length(4, 0x10000))
+        return this.#atMost(this.#wide(this.#view.getBigInt64(this.#advance(8))), -0x80000001)
       case 0xdc:
         return this.#array(this.#length(2, 16), depth)
       case 0xdd:
         return this.#array(this.#length(4, 0x10000), depth)
-      case 0xde:
-        return this.#map(this.#length(2, 16), depth)
-      case 0xdf:
-        return this.#map(this.#length(4, 0x10000), depth)
       default:
         throw malformed(`tag 0x${tag.toString(16)} (nil, float or extension) is not allowed`)
     }
+  }
+
+  /** How many entries the map has that starts here. */
+  mapSize(): number {
+    const size = this.#mapLength(this.#nextTag())
+    if (size === undefined) throw malformed('a map is wanted here')
+    return size
+  }
+
+  /** The text of a map's next key, in UTF-8: views of keys are compared without being decoded and encoded again. */
+  key(): Uint8Array {
+    const length = this.#stringLength(this.#nextTag())
+    if (length === undefined) throw malformed('a map key is not a string')
+    return this.#part(length)
   }
 
   #map(size: number, depth: number): Canonical {
@@ -175,19 +206,11 @@ class Reader {
     let last: Uint8Array | undefined
     for (let i = 0; i < size; i++) {
       const start = this.offset
-      const key = this.value(depth + 1)
-      if (typeof key !== 'string') throw malformed('a map key is not a string')
-      const keyBytes = utf8(key)
-      if (last !== undefined && compareBytes(last, keyBytes) >= 0)
+      const key = this.key()
+      if (last !== undefined && compareBytes(last, key) >= 0)
         throw notCanonical('map keys are not sorted and unique', start)
-      last = keyBytes
-      // Plain assignment would call the setter of Object.prototype for this one key.
-      Object.defineProperty(map, key, {
-        value: this.value(depth + 1),
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      })
+      last = key
+      setOwn(map, textOf(key), this.value(depth + 1))
     }
     return map
   }
@@ -198,15 +221,29 @@ class Reader {
     return items
   }
 
-  #string(length: number): string {
-    const bytes = this.#take(length)
-    try {
-      return decoder.decode(bytes)
-    } catch (cause) {
-      throw new MeshError('malformed', 'These bytes hold a string that is not UTF-8.', {}, { cause })
-    }
+  #nextTag(): number {
+    if (++this.#items > limits.canonicalMaxItems) throw malformed('too many items')
+    return this.#unsigned(1)
   }
 
+  /** `undefined` where `tag` doesn't begin a string. */
+  #stringLength(tag: number): number | undefined {
+    if (tag >= 0xa0 && tag <= 0xbf) return tag & 31
+    if (tag === 0xd9) return this.#length(1, 32)
+    if (tag === 0xda) return this.#length(2, 0x100)
+    if (tag === 0xdb) return this.#length(4, 0x10000)
+    return undefined
+  }
+
+  /** `undefined` where `tag` doesn't begin a map. */
+  #mapLength(tag: number): number | undefined {
+    if (tag >= 0x80 && tag <= 0x8f) return tag & 15
+    if (tag === 0xde) return this.#length(2, 16)
+    if (tag === 0xdf) return this.#length(4, 0x10000)
+    return undefined
+  }
+
+  /** An unsigned number of `size` bytes that would not have fitted a shorter form. */
   #length(size: 1 | 2 | 4, least: number): number {
     return this.#atLeast(this.#unsigned(size), least)
   }
@@ -228,27 +265,49 @@ class Reader {
   }
 
   #unsigned(size: 1 | 2 | 4): number {
-    const view = this.#raw(size)
-    return size === 1 ? view.getUint8(0) : size === 2 ? view.getUint16(0) : view.getUint32(0)
+    const at = this.#advance(size)
+    return size === 1 ? this.#bytes[at]! : size === 2 ? this.#view.getUint16(at) : this.#view.getUint32(at)
   }
 
-  #raw(size: number): DataView {
-    this.#require(size)
-    const view = new DataView(this.#view.buffer, this.#view.byteOffset + this.offset, size)
-    this.offset += size
-    return view
+  #part(length: number): Uint8Array {
+    const at = this.#advance(length)
+    return this.#bytes.subarray(at, at + length)
   }
 
-  #take(length: number): Uint8Array {
-    this.#require(length)
-    const bytes = this.#bytes.slice(this.offset, this.offset + length)
-    this.offset += length
-    return bytes
+  /** Where the next `length` bytes begin, which are there. */
+  #advance(length: number): number {
+    const at = this.offset
+    if (length > this.#bytes.length - at) throw malformed(`${length} bytes are announced and fewer follow`)
+    this.offset = at + length
+    return at
   }
+}
 
-  #require(length: number): void {
-    if (length > this.#bytes.length - this.offset) throw malformed(`${length} bytes are announced and fewer follow`)
+function setOwn(map: Record<string, Canonical>, key: string, value: Canonical): void {
+  if (key !== '__proto__') map[key] = value
+  // Plain assignment would call the setter of Object.prototype for this one key.
+  else Object.defineProperty(map, key, { value, enumerable: true, writable: true, configurable: true })
+}
+
+function textOf(bytes: Uint8Array): string {
+  const text = bytes.length <= shortText ? asciiOf(bytes) : undefined
+  if (text !== undefined) return text
+  try {
+    return decoder.decode(bytes)
+  } catch (cause) {
+    throw new MeshError('malformed', 'These bytes hold a string that is not UTF-8.', {}, { cause })
   }
+}
+
+/** `undefined` unless all of it is ASCII. */
+function asciiOf(bytes: Uint8Array): string | undefined {
+  let text = ''
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!
+    if (byte >= 0x80) return undefined
+    text += String.fromCharCode(byte)
+  }
+  return text
 }
 
 function malformed(reason: string): MeshError {

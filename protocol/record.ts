@@ -3,6 +3,7 @@
 // stored and passed on by everyone and mean nothing to whoever doesn't know them.
 import { z } from 'zod'
 import { bytesEqual } from './bytes.ts'
+import { withoutEntry } from './canonical.ts'
 import { MeshError } from './errors.ts'
 import { count, decodeAs, encodeObject, hash, publicKey, signature, timeMs } from './fields.ts'
 import type { Author } from './identity.ts'
@@ -77,23 +78,39 @@ export function createRecord(draft: RecordDraft, author: Author): VerifiedRecord
 
 /**
  * Checks form, body hash and the device's signature. Throws `bad-signature`, `hash-mismatch`, `too-large` or a decoding error.
- * That the device is certified by the author is shown by record 0 of its log (`readLogOpening`).
+ * That the device is certified by the author is shown by record 0 of its log (`checkLogOpening`).
  */
 export function verifyRecord(record: SignedRecord): VerifiedRecord {
-  const fields = decodeAs('record', envelopeSchema, record.envelope, limits.envelopeMaxBytes, 'malformed')
-  if (record.body.length > limits.recordBodyMaxBytes) {
-    throw new MeshError(
-      'too-large',
-      `This record's body has ${record.body.length} bytes; at most ${limits.recordBodyMaxBytes} are allowed.`,
-    )
-  }
-  if (!bytesEqual(fields.bodyHash, taggedId('record-body', record.body))) {
-    throw new MeshError('hash-mismatch', "This record's body is not the one its author signed.")
-  }
-  const { signature: signed, ...statement } = fields
-  const statementBytes = encodeObject(statement)
-  if (!verifyBytes('record', statementBytes, signed, fields.device)) {
+  const { fields, statement } = readEnvelope(record)
+  if (!verifyBytes('record', statement, fields.signature, fields.device)) {
     throw new MeshError('bad-signature', "This record's signature is wrong.")
   }
-  return { envelope: record.envelope, body: record.body, id: taggedId('record', statementBytes), fields }
+  return { envelope: record.envelope, body: record.body, id: taggedId('record', statement), fields }
+}
+
+/**
+ * For a record that was verified before it was stored under its id: whether these are still the same bytes. The id covers the envelope
+ * without its signature, and the body through its hash; the signature itself is not looked at, which makes this several times as fast as
+ * `verifyRecord`. Never for what somebody sent. Throws `hash-mismatch`, `too-large` or a decoding error.
+ */
+export function reopenRecord(stored: SignedRecord & { readonly id: Uint8Array }): VerifiedRecord {
+  const { fields, statement } = readEnvelope(stored)
+  const id = taggedId('record', statement)
+  if (!bytesEqual(id, stored.id)) throw new MeshError('hash-mismatch', 'This record is not the one that was stored.')
+  return { envelope: stored.envelope, body: stored.body, id, fields }
+}
+
+/** What a record's device signed, form and body hash checked. */
+function readEnvelope({ envelope, body }: SignedRecord): { fields: RecordEnvelope; statement: Uint8Array } {
+  const fields = decodeAs('record', envelopeSchema, envelope, limits.envelopeMaxBytes, 'malformed')
+  if (body.length > limits.recordBodyMaxBytes) {
+    throw new MeshError(
+      'too-large',
+      `This record's body has ${body.length} bytes; at most ${limits.recordBodyMaxBytes} are allowed.`,
+    )
+  }
+  if (!bytesEqual(fields.bodyHash, taggedId('record-body', body))) {
+    throw new MeshError('hash-mismatch', "This record's body is not the one its author signed.")
+  }
+  return { fields, statement: withoutEntry(envelope, 'signature') }
 }

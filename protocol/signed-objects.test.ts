@@ -20,6 +20,7 @@ import {
   readDevicesItem,
   readRelease,
   readReleaseItem,
+  reopenRecord,
   seal,
   signDevicesItem,
   signManifest,
@@ -160,6 +161,16 @@ describe('a record', () => {
 
   it('has one id however its signature bytes are carried', () => {
     expect(verifyRecord(opening!).id).toEqual(opening!.id)
+  })
+
+  it('read back under its id is what was verified, whatever became of its signature', () => {
+    const { id, envelope, body, fields } = verifyRecord(release!)
+    expect(reopenRecord({ id, envelope, body })).toEqual(verifyRecord(release!))
+    const damaged = envelope.slice()
+    damaged[Buffer.from(envelope).indexOf(fields.signature) + 9]! ^= 1
+    expect(reopenRecord({ id, envelope: damaged, body }).id).toEqual(id)
+    expectEveryBitToMatter(id, (bytes) => reopenRecord({ id: bytes, envelope, body }))
+    expectEveryBitToMatter(body, (bytes) => reopenRecord({ id, envelope, body: bytes }))
   })
 
   it('of an unknown type or version is verified and has no effect', () => {

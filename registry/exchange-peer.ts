@@ -27,8 +27,8 @@ export const peerBudget = Object.freeze({
 export interface PeerEvents {
   /** After both greetings. */
   onReady(peer: ExchangePeer): void
-  /** Throws a MeshError when the message breaks the protocol. */
-  onMessage(peer: ExchangePeer, message: WireMessage): void
+  /** Throws a MeshError when the message breaks the protocol; a promise, after which the next one is read, may reject with it. */
+  onMessage(peer: ExchangePeer, message: WireMessage): void | Promise<void>
   /** `failure` is what ended the conversation if that was an error: a message that was refused, or trouble on this side. */
   onClosed(peer: ExchangePeer, reason: string, failure: unknown): void
 }
@@ -141,7 +141,7 @@ export class ExchangePeer {
           this.transferKey = message.transferKey
           this.agent = message.agent
           this.#events.onReady(this)
-        } else this.#events.onMessage(this, message)
+        } else await this.#events.onMessage(this, message)
       }
     } finally {
       cancelDeadline()

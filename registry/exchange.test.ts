@@ -347,6 +347,26 @@ describe('a hostile peer', () => {
     },
   )
 
+  test('that hides a wrong signature among many records is let go, and nothing of that answer is kept', async () => {
+    const mesh = new MemoryMesh()
+    const { node, topic } = await aliceInKitchen(mesh)
+    await using alice = node
+    const many = aLog(bob, 'public', [
+      saysRelease(aRelease(bob)),
+      ...Array.from({ length: 200 }, () => saysUnknown('x')),
+    ])
+    await using liar = await RawPeer.greet(mesh, topic)
+    const broken = watch(alice, 'peer-broke-rules')
+    await liar.sayHeads(topic, many)
+    await liar.sayRecords(
+      await liar.hear('want-records/1'),
+      many.map((record, i) => (i === 150 ? withWrongSignature(record) : record)),
+    )
+    await alice.registry.until(() => broken.length > 0)
+    expect(broken).toMatchObject([{ peer: liar.id, error: { code: 'bad-signature' } }])
+    expect(alice.registry.catalogue()).toEqual([])
+  })
+
   test('does not keep an honest one from bringing the same log', async () => {
     const mesh = new MemoryMesh()
     const { node, topic } = await aliceInKitchen(mesh)

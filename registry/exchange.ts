@@ -15,6 +15,7 @@ import { SeedQuestions } from './seed-questions.ts'
 import type { SeedAnswer } from './seed-questions.ts'
 import type { SharedLockfiles } from './shared-lockfiles.ts'
 import type { StoragePolicy } from './storage-policy.ts'
+import type { RecordVerifier } from './verify-in-workers.ts'
 
 const peersMax = 128
 const transferKeyTimeoutMs = 5_000
@@ -42,6 +43,8 @@ export interface ExchangeOptions {
   readonly policy: StoragePolicy
   readonly lockfiles: SharedLockfiles
   readonly clock: Clock
+  /** For answers with many records. */
+  readonly verifier: RecordVerifier
   /** Program and version, for display. */
   readonly agent: string
   readonly servesTorrent: ServesTorrent
@@ -72,7 +75,7 @@ export class Exchange implements AsyncDisposable {
 
   constructor(options: ExchangeOptions) {
     this.#options = options
-    this.#sync = new LogSync(options.store, options.policy, options.clock, {
+    this.#sync = new LogSync(options.store, options.policy, options.clock, options.verifier, {
       onStored: options.onStored,
       onInSync: options.onInSync,
       onBroken: (peer, error) => this.#break(peer, error),
@@ -220,7 +223,7 @@ export class Exchange implements AsyncDisposable {
   }
 
   /** Throws what is wrong with the message. */
-  #handle(peer: ExchangePeer, message: WireMessage): void {
+  #handle(peer: ExchangePeer, message: WireMessage): void | Promise<void> {
     switch (message.type) {
       case 'topics/1':
         peer.topics = new Set(message.topics.map(toHex))
@@ -240,12 +243,16 @@ export class Exchange implements AsyncDisposable {
       default: {
         // Two sides may learn at different times that a topic is shared no more: that is nobody's fault.
         const topic = toHex(message.topic)
-        if (peer.sharedTopics.has(topic)) this.#handleShared(peer, topic, message)
+        if (peer.sharedTopics.has(topic)) return this.#handleShared(peer, topic, message)
       }
     }
   }
 
-  #handleShared(peer: ExchangePeer, topic: string, message: Extract<WireMessage, { topic: Uint8Array }>): void {
+  #handleShared(
+    peer: ExchangePeer,
+    topic: string,
+    message: Extract<WireMessage, { topic: Uint8Array }>,
+  ): void | Promise<void> {
     switch (message.type) {
       case 'want-genesis/1':
         if (!this.#sendGenesis(peer, topic)) peer.awaitedGeneses.add(topic)
@@ -258,8 +265,7 @@ export class Exchange implements AsyncDisposable {
         this.#wantGenesis(peer, topic)
         return
       case 'records/1':
-        this.#sync.received(peer, message)
-        return
+        return this.#sync.received(peer, message)
       case 'chain/1':
       case 'want-certificates/1':
       case 'certificates/1':

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { compareBytes, openManifest, toHex } from '../protocol/index.ts'
+import { compareBytes, openManifest, sha256, toHex, utf8 } from '../protocol/index.ts'
 import type { CommunityRole, OpenedGenesis, VerifiedRecord } from '../protocol/index.ts'
-import { aGenesis } from '../testing/objects.ts'
+import { aGenesis, someTimeMs } from '../testing/objects.ts'
 import { Communities, isKnown } from './communities.ts'
 import { Database } from './database.ts'
-import { foldCommunity, resolveBareName } from './fold-community.ts'
+import { foldAuthor, foldCommunity, resolveBareName } from './fold-community.ts'
 import type { CommunityState } from './fold-community.ts'
 import { KnownLogs } from './known-logs.ts'
 import { LogStore } from './log-store.ts'
@@ -217,4 +217,17 @@ describe('whatever the order of arrival', () => {
 test('the sealed manifest comes out as it went in', () => {
   const [part] = fold(aLog(alice, 'public', [saysRelease(recipes)])).parts.filter(({ releases }) => releases.length > 0)
   expect(openManifest(part!.releases[0]!.release.sealed).releaseId).toEqual(recipes.releaseId)
+})
+
+test('a member may say more than an encoded object can list: the fold has no bound that its log has not', () => {
+  const nonce = new Uint8Array(16)
+  const job = { capability: 'cheese', description: '', base: { id: baseA, label: 'tiny base' }, nonce }
+  const entries = Array.from({ length: 100_000 }, (_, index) => ({
+    id: sha256(utf8(`job ${index}`)),
+    index,
+    time: someTimeMs,
+    effect: { kind: 'job' as const, job },
+  }))
+  const key = { scope: toHex(kitchen.id), author: alice.identity, device: alice.device.publicKey }
+  expect(foldAuthor(alice.identity, [{ key, entries, forkedAt: undefined }]).jobs).toHaveLength(100_000)
 })

@@ -192,27 +192,34 @@ function finishPart(
     'state',
     encodeObject({
       author,
-      releases: releases.map(({ release, infohash, scope, withdrawn }) => [
-        release.releaseId,
-        infohash,
-        scope,
-        withdrawn === undefined ? [] : [withdrawn],
-      ]),
-      conflicts: conflicts.map(({ refused }) => refused),
-      patches: patches.map(({ infohash }) => infohash),
-      jobs: jobs.map(({ id }) => id),
-      statements: digestOfIds(found.statements),
+      releases: digestOf(releases.map(digestOfRelease)),
+      conflicts: digestOf(conflicts.map(({ refused }) => refused)),
+      patches: digestOf(patches.map(({ infohash }) => infohash)),
+      jobs: digestOf(jobs.map(({ id }) => id)),
+      // In the order of the author's logs.
+      statements: digestOf(found.statements.map(({ id }) => id)),
       forks: forks.map(({ scope, device, index }) => [scope, device, index]),
     }),
   )
   return { author, releases, conflicts, patches, jobs, statements: found.statements, forks, hash }
 }
 
-/** One digest, because a member may have said more than an encoded object can list. The order is that of the author's logs. */
-function digestOfIds(statements: readonly Said[]): Uint8Array {
-  const ids = new Uint8Array(32 * statements.length)
-  for (const [i, { id }] of statements.entries()) ids.set(id, 32 * i)
-  return taggedId('state', ids)
+function digestOfRelease({ release, infohash, scope, withdrawn }: FoldedRelease): Uint8Array {
+  return taggedId(
+    'state',
+    encodeObject([release.releaseId, infohash, scope, withdrawn === undefined ? [] : [withdrawn]]),
+  )
+}
+
+/** One digest of any number of equally long ids, because a member may have said more than an encoded object can list. */
+function digestOf(ids: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(ids.reduce((sum, id) => sum + id.length, 0))
+  let at = 0
+  for (const id of ids) {
+    bytes.set(id, at)
+    at += id.length
+  }
+  return taggedId('state', bytes)
 }
 
 /**

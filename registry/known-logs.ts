@@ -1,13 +1,14 @@
 // The meaning of every record on disk, kept in memory and brought up to date record by record; each author's part of each community's
 // fold is computed once and again only when one of that author's logs changes.
-import { fromHex, isMeshError, MeshError, toHex, verifyRecord } from '../protocol/index.ts'
-import type { SignedRecord, VerifiedRecord } from '../protocol/index.ts'
+import { bytesEqual, fromHex, isMeshError, noPrevious, reopenRecord, toHex } from '../protocol/index.ts'
+import type { VerifiedRecord } from '../protocol/index.ts'
 import type { KnownCommunity } from './communities.ts'
 import { foldAuthor, joinParts } from './fold-community.ts'
 import type { AuthorPart, CommunityState, Said } from './fold-community.ts'
 import { logKeyOf, logKeyText } from './log-key.ts'
 import type { LogKey } from './log-key.ts'
-import type { LogStore } from './log-store.ts'
+import { damagedFile } from './log-store.ts'
+import type { LogStore, StoredRecord } from './log-store.ts'
 import { readEntry } from './record-effects.ts'
 import type { LogEntry, LogView } from './record-effects.ts'
 
@@ -17,18 +18,28 @@ interface KnownLog {
   forkedAt: number | undefined
 }
 
-/** Records are checked again when they are read: a damaged file must not speak for anybody. */
-function checked(record: SignedRecord): VerifiedRecord {
+/**
+ * A log as it counts, read from the disk. A damaged file must not speak for anybody: ids show that envelopes and bodies are what was
+ * verified before it was stored, and the chain that every record stands where it stood. A damaged signature changes nothing of what is
+ * said here; `checkStoredSignatures` finds it.
+ */
+function* reopened(key: LogKey, stored: readonly StoredRecord[]): Iterable<VerifiedRecord> {
+  let previous = noPrevious
+  for (const record of stored) {
+    const opened = orDamaged(() => reopenRecord(record))
+    const stands = bytesEqual(opened.fields.previous, previous) && logKeyText(opened.fields) === logKeyText(key)
+    if (!stands) throw damagedFile()
+    previous = opened.id
+    yield opened
+  }
+}
+
+function orDamaged<T>(read: () => T): T {
   try {
-    return verifyRecord(record)
+    return read()
   } catch (cause) {
     if (!isMeshError(cause)) throw cause
-    throw new MeshError(
-      'storage-failed',
-      'The registry file is damaged. Put back a backup of the data folder, or move registry.sqlite away: peers still hold what they were sent.',
-      {},
-      { cause },
-    )
+    throw damagedFile(cause)
   }
 }
 
@@ -41,7 +52,8 @@ export class KnownLogs {
     for (const { key, length, forkedAt } of store.summaries()) {
       const log = this.#log(key)
       log.forkedAt = forkedAt
-      for (const record of store.records(key, 0, forkedAt ?? length)) log.entries.push(readEntry(checked(record)))
+      const stored = store.records(key, 0, forkedAt ?? length)
+      for (const record of reopened(key, stored)) log.entries.push(readEntry(record))
     }
   }
 

@@ -1,6 +1,14 @@
 // Everybody's logs, on disk: only records that were verified, chained without gaps, each once. Two records at one position of a log are
 // kept as proof against its author. What a record means is not this file's business.
-import { bytesEqual, checkLogOpening, compareBytes, noPrevious, toHex, verifyRecord } from '../protocol/index.ts'
+import {
+  bytesEqual,
+  checkLogOpening,
+  compareBytes,
+  MeshError,
+  noPrevious,
+  toHex,
+  verifyRecord,
+} from '../protocol/index.ts'
 import type { SignedRecord, VerifiedRecord } from '../protocol/index.ts'
 import { blob, integer, text } from './database.ts'
 import type { Database, Row } from './database.ts'
@@ -225,6 +233,15 @@ export class LogStore {
       },
     })
   }
+}
+
+export function damagedFile(cause?: unknown): MeshError {
+  return new MeshError(
+    'storage-failed',
+    'The registry file is damaged. Put back a backup of the data folder, or move registry.sqlite away: peers still hold what they were sent.',
+    {},
+    { cause },
+  )
 }
 
 function storedRecord(row: Row): StoredRecord {

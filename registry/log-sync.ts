@@ -2,13 +2,15 @@
 // range it lacks. Where heads contradict each other the author signed two histories: the first position where they part is searched by
 // halving, and the two records there are the proof.
 import { bytesEqual, limits, MeshError, verifyRecord } from '../protocol/index.ts'
-import type { VerifiedRecord, WireMessageOf } from '../protocol/index.ts'
+import type { SignedRecord, VerifiedRecord, WireMessageOf } from '../protocol/index.ts'
 import type { ExchangePeer } from './exchange-peer.ts'
 import { logKeyOf, logKeyText } from './log-key.ts'
 import type { LogKey } from './log-key.ts'
 import type { LogStore, LogSummary, OfferOutcome } from './log-store.ts'
 import type { Clock } from './ports.ts'
 import type { StoragePolicy } from './storage-policy.ts'
+import { inlineMax } from './verify-in-workers.ts'
+import type { RecordVerifier } from './verify-in-workers.ts'
 
 const requestTimeoutMs = 20_000
 const requestsPerPeer = 8
@@ -55,6 +57,7 @@ export class LogSync {
   readonly #store: LogStore
   readonly #policy: StoragePolicy
   readonly #clock: Clock
+  readonly #verifier: RecordVerifier
   readonly #hooks: LogSyncHooks
   readonly #peers = new Map<ExchangePeer, PeerSync>()
   /** Log -> who is being asked for it. */
@@ -62,10 +65,11 @@ export class LogSync {
   /** Log -> who else could be asked once that is over. */
   readonly #waiting = new Map<string, Set<PeerSync>>()
 
-  constructor(store: LogStore, policy: StoragePolicy, clock: Clock, hooks: LogSyncHooks) {
+  constructor(store: LogStore, policy: StoragePolicy, clock: Clock, verifier: RecordVerifier, hooks: LogSyncHooks) {
     this.#store = store
     this.#policy = policy
     this.#clock = clock
+    this.#verifier = verifier
     this.#hooks = hooks
   }
 
@@ -88,21 +92,45 @@ export class LogSync {
     this.#pump(sync)
   }
 
-  /** Throws what is wrong with the records. Answers nobody waits for any more are ignored. */
-  received(peer: ExchangePeer, message: WireMessageOf<'records/1'>): void {
+  /**
+   * Stores an answer. Throws what is wrong with the records: at once, or, where they are so many that workers check them, later. Nothing
+   * more of this peer is to be read before that, and it is not `gone`. Answers nobody waits for any more are ignored.
+   */
+  received(peer: ExchangePeer, message: WireMessageOf<'records/1'>): void | Promise<void> {
     const sync = this.#sync(peer)
     const name = logKeyText(message)
     const active = sync.active.get(name)
-    const announcement = sync.announced.get(name)
-    if (active === undefined || announcement === undefined || message.from !== firstIndex(active.request)) return
+    if (active === undefined || message.from !== firstIndex(active.request)) return
     active.cancel()
     sync.active.delete(name)
+    const { records } = message
+    if (records.length > inlineMax) return this.#answeredWithMany(sync, name, active.request, records)
+    this.#answered(sync, name, active.request, () => records.map(verifyRecord))
+  }
+
+  /** The log stays busy meanwhile, so that nobody is asked for what is being checked. */
+  async #answeredWithMany(
+    sync: PeerSync,
+    name: string,
+    request: Request,
+    records: readonly SignedRecord[],
+  ): Promise<void> {
+    const [checked] = await Promise.allSettled([this.#verifier.verify(records)])
+    this.#answered(sync, name, request, () => {
+      if (checked.status === 'rejected') throw checked.reason
+      return checked.value
+    })
+  }
+
+  #answered(sync: PeerSync, name: string, request: Request, verified: () => readonly VerifiedRecord[]): void {
     this.#busy.delete(name)
+    const announcement = sync.announced.get(name)
     try {
-      const next = this.#take(announcement, active.request, message)
+      // A topic may have been left meanwhile.
+      const next = announcement === undefined ? 'nothing' : this.#take(announcement, request, verified())
       if (next === 'nothing') sync.announced.delete(name)
       else if (next === 'done') sync.todo.add(name)
-      else this.#ask(sync, name, announcement, next)
+      else if (announcement !== undefined) this.#ask(sync, name, announcement, next)
     } finally {
       this.#released(name)
     }
@@ -221,14 +249,13 @@ export class LogSync {
     } else this.#pump(sync)
   }
 
-  /** Checks and stores an answer. Returns what to ask next. */
+  /** Stores an answer. Returns what to ask next. */
   #take(
     announcement: Announcement,
     request: Request,
-    message: WireMessageOf<'records/1'>,
+    records: readonly VerifiedRecord[],
   ): Request | 'done' | 'nothing' {
-    if (message.records.length === 0) return 'nothing'
-    const records = message.records.map(verifyRecord)
+    if (records.length === 0) return 'nothing'
     const name = logKeyText(announcement.key)
     if (records.some((record) => logKeyText(record.fields) !== name)) {
       throw new MeshError('malformed', 'This peer answered with records of another log.')

@@ -1,4 +1,5 @@
 // The registry as the rest of the node sees it: one object over the store, the folds and the exchange.
+import { availableParallelism } from 'node:os'
 import {
   bytesEqual,
   communityIdOfLink,
@@ -13,6 +14,7 @@ import {
 import type { OpenedGenesis, Scope, SignedManifest, VerifiedRecord } from '../protocol/index.ts'
 import { Audit } from './audit/audit.ts'
 import { Catalogue } from './catalogue.ts'
+import { checkStoredSignatures } from './check-stored-signatures.ts'
 import type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
 import { Communities, isKnown } from './communities.ts'
 import type { Community, KnownCommunity } from './communities.ts'
@@ -43,6 +45,7 @@ import type { SeedAnswer } from './seed-questions.ts'
 import { SharedLockfiles } from './shared-lockfiles.ts'
 import type { LockfileMeeting } from './shared-lockfiles.ts'
 import { capabilityInterest, StoragePolicy } from './storage-policy.ts'
+import { verifyInWorkers } from './verify-in-workers.ts'
 
 /** Own releases leave this many topics to communities and to what the user looks for. */
 const topicsKeptFree = 16
@@ -50,6 +53,8 @@ const topicsKeptFree = 16
 const defaultPaceMs = 3_000
 const firstRetryMs = 5_000
 const lastRetryMs = 300_000
+/** More would wait for the one thread that stores what they checked. */
+const verifyWorkersMax = 4
 
 export class Registry implements AsyncDisposable {
   readonly #options: RegistryOptions
@@ -69,6 +74,9 @@ export class Registry implements AsyncDisposable {
   readonly audit: Audit
   readonly #lockfiles: SharedLockfiles
   readonly #exchange: Exchange | undefined
+  readonly #verifier = verifyInWorkers(Math.min(availableParallelism(), verifyWorkersMax))
+  readonly #closing = new AbortController()
+  #checkingDisk: Promise<void> | undefined
   #closed = false
   readonly #listeners = new Set<(event: RegistryEvent) => void>()
 
@@ -81,7 +89,9 @@ export class Registry implements AsyncDisposable {
     this.#communities = new Communities(this.#database)
     this.#noted = new NotedReleases(this.#database)
     this.#pointers = new Pointers(this.#database)
-    this.#policy = new StoragePolicy(this.#store, this.#logs, this.#communities, author.identity)
+    this.#policy = new StoragePolicy(this.#store, this.#logs, this.#communities, author.identity, (scope, key) =>
+      this.governance.isOpenInvitation(scope, key),
+    )
     this.#catalogue = new Catalogue(this.#logs, this.#communities, this.#noted, author.identity)
     this.#own = new OwnLogs(this.#database, this.#store, {
       author,
@@ -133,6 +143,7 @@ export class Registry implements AsyncDisposable {
   async start(signal?: AbortSignal): Promise<void> {
     this.#own.confirmIfOffline()
     this.governance.start()
+    this.#checkingDisk ??= this.#checkDisk()
     const joining = this.#communities.all().map(({ topic }) => this.#meetOn(topic, signal))
     await Promise.all([...joining, ...this.#offerOwnReleases(signal)])
   }
@@ -372,8 +383,11 @@ export class Registry implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
+    this.#closing.abort()
     this.governance[Symbol.dispose]()
     await this.#exchange?.[Symbol.asyncDispose]()
+    await this.#verifier[Symbol.asyncDispose]()
+    await this.#checkingDisk
     this.#database[Symbol.dispose]()
   }
 
@@ -385,6 +399,7 @@ export class Registry implements AsyncDisposable {
       policy: this.#policy,
       lockfiles: this.#lockfiles,
       clock: this.#options.clock,
+      verifier: this.#verifier,
       agent: this.#options.agent ?? 'lora-mesh',
       servesTorrent: this.#options.servesTorrent ?? (() => false),
       isOwn: (key) => this.#own.isOwn(key),
@@ -396,6 +411,16 @@ export class Registry implements AsyncDisposable {
       onBroken: (peer, error) => this.#emit({ kind: 'peer-broke-rules', peer, error }),
       onFailure: (error) => this.#emit({ kind: 'failed', error }),
     })
+  }
+
+  /** One thread is enough: nobody waits for it. */
+  async #checkDisk(): Promise<void> {
+    await using verifier = verifyInWorkers(1)
+    try {
+      await checkStoredSignatures(this.#store, verifier, this.#closing.signal)
+    } catch (error) {
+      this.#emitFailure(error)
+    }
   }
 
   #told(result: AppendResult): AppendResult {

@@ -1,6 +1,6 @@
 // Whose records this node keeps for others: its own, members' of the communities it follows, a little of their followers', and public
 // logs that the user asked for. Everything else of strangers is not stored.
-import { bytesEqual, capabilityTopic, limits, toHex } from '../protocol/index.ts'
+import { bytesEqual, capabilityTopic, limits, readBody, toHex } from '../protocol/index.ts'
 import type { SignedRecord, VerifiedRecord } from '../protocol/index.ts'
 import type { Communities, Community } from './communities.ts'
 import type { KnownLogs } from './known-logs.ts'
@@ -16,6 +16,8 @@ export interface Quota {
   readonly bytes: number
   /** Record types that are kept; all when absent. */
   readonly types?: ReadonlySet<string>
+  /** Kept only if an invitation of a member is used in it: there is no room for more followers. */
+  readonly onlyInvited?: boolean
 }
 
 const unlimited: Quota = { records: limits.logMaxRecords, bytes: Number.POSITIVE_INFINITY }
@@ -24,6 +26,7 @@ const followerQuota: Quota = {
   bytes: limits.followerLogMaxBytes,
   types: new Set(['log/1', 'job/1', 'join/1']),
 }
+const invitedQuota: Quota = { ...followerQuota, onlyInvited: true }
 const outsiderLogQuota: Quota = { records: outsiderQuota.recordsPerLog, bytes: outsiderQuota.bytesPerLog }
 
 /** A topic that is not a community's: one capability on one base. */
@@ -39,16 +42,27 @@ export function capabilityInterest(name: string, baseId: Uint8Array, asked: bool
   return { name, baseId, topic: capabilityTopic(name, baseId), asked }
 }
 
+/** Whether a member of the community with this scope invited somebody by this public key, and nobody used it yet. */
+export type OpenInvitations = (scope: string, key: Uint8Array) => boolean
+
 export class StoragePolicy {
   readonly #store: LogStore
   readonly #logs: KnownLogs
   readonly #communities: Communities
   readonly #self: Uint8Array
+  readonly #isOpenInvitation: OpenInvitations
   readonly #interests = new Map<string, CapabilityInterest>()
   /** Logs that hit their quota: what follows is not asked for again. */
   readonly #full = new Set<string>()
 
-  constructor(store: LogStore, logs: KnownLogs, communities: Communities, self: Uint8Array) {
+  constructor(
+    store: LogStore,
+    logs: KnownLogs,
+    communities: Communities,
+    self: Uint8Array,
+    isOpenInvitation: OpenInvitations = () => false,
+  ) {
+    this.#isOpenInvitation = isOpenInvitation
     this.#store = store
     this.#logs = logs
     this.#communities = communities
@@ -101,6 +115,10 @@ export class StoragePolicy {
   fitting(key: LogKey, topics: Iterable<string>, records: readonly VerifiedRecord[]): readonly VerifiedRecord[] {
     const quota = this.#largestQuota(key, topics)
     if (quota === undefined) return []
+    if (quota.onlyInvited === true && !this.#usesInvitation(key, records)) {
+      this.#full.add(logKeyText(key))
+      return []
+    }
     let bytes = this.#store.summary(key)?.bytes ?? 0
     const end = records.findIndex((record) => {
       bytes += sizeOf(record)
@@ -154,13 +172,20 @@ export class StoragePolicy {
     const member = this.#communities.roleOf(community, key.author) !== undefined
     if (member) return key.scope === 'public' || key.scope === community.scope ? unlimited : undefined
     if (key.scope !== community.scope) return undefined
-    return this.#hasRoom(
-      key,
-      limits.followersPerCommunityMax,
-      (other) => other.scope === community.scope && this.#communities.roleOf(community, other.author) === undefined,
-    )
-      ? followerQuota
+    const isFollowers = (other: LogKey): boolean =>
+      other.scope === community.scope && this.#communities.roleOf(community, other.author) === undefined
+    if (this.#hasRoom(key, limits.followersPerCommunityMax, isFollowers)) return followerQuota
+    // Strangers must not keep out those who were invited by filling the room with names of their own.
+    return this.#hasRoom(key, limits.followersPerCommunityMax + limits.membersMax, isFollowers)
+      ? invitedQuota
       : undefined
+  }
+
+  #usesInvitation({ scope }: LogKey, records: readonly VerifiedRecord[]): boolean {
+    return records.some((record) => {
+      const read = readBody(record)
+      return read.type === 'join/1' && this.#isOpenInvitation(scope, read.body.key)
+    })
   }
 
   #isMember(author: Uint8Array): boolean {

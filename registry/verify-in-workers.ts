@@ -6,9 +6,10 @@ import type { SignedRecord, VerifiedRecord } from '../protocol/index.ts'
 import { siblingEntry } from '../supervisor/index.ts'
 import type { VerifiedBatch, VerifyBatch } from './verify-worker.ts'
 
-/** Fewer are checked at once: sending them would take longer. */
+/** So few are checked at once, in some milliseconds. */
 export const inlineMax = 64
-const recordsPerBatch = 256
+/** The largest answer of a peer, 256 records, is shared out between four workers. */
+const recordsPerBatch = 64
 /** Enough that no worker waits; more would only take memory. */
 const batchesPerWorker = 2
 

@@ -82,7 +82,7 @@ function afterDecision(state: ChainState, opened: OpenedDecision): ChainState {
   }
   const ballots = openBallots(state, proposal, settled.ballots)
   const measurement = measureProposal(state, proposal.action, openReceipts(state, proposal.action, settled.receipts))
-  const outcome = outcomeOf(countBallots(ballots), votersOf(state, proposal.membership).size, state.rules, measurement)
+  const outcome = outcomeOf(countBallots(ballots), electorateOf(state, proposal.membership), state.rules, measurement)
   if (outcome !== settled.outcome) refuse(`Its ballots and receipts come to "${outcome}", not "${settled.outcome}".`)
   const counted = {
     ...state,
@@ -197,6 +197,11 @@ export function votersInForce(state: ChainState, membership: Uint8Array): Set<st
   return new Set([...votersOf(state, membership)].filter((voter) => state.members.has(voter)))
 }
 
+/** Of how many the quorum is a fraction: the members that a proposal names, or those of today if they are more. */
+export function electorateOf(state: ChainState, membership: Uint8Array): number {
+  return Math.max(votersOf(state, membership).size, state.members.size)
+}
+
 /** Hex identities of the members that a proposal names. */
 export function votersOf(state: ChainState, membership: Uint8Array): ReadonlySet<string> {
   return state.electorates.get(toHex(membership)) ?? new Set()
@@ -300,12 +305,10 @@ function withChannel(
 
 function withoutRelease(
   state: ChainState,
-  { capability, base, release, reason }: Extract<ProposedAction, { readonly kind: 'withdraw' }>,
+  { release, reason }: Extract<ProposedAction, { readonly kind: 'withdraw' }>,
 ): ChainState {
-  const channels = new Map(state.channels)
-  const key = channelKey(capability, base)
-  const channel = channels.get(key)
-  if (channel !== undefined && bytesEqual(channel.release, release)) channels.delete(key)
+  // Whatever channel was named: none may go on holding it.
+  const channels = new Map([...state.channels].filter(([, channel]) => !bytesEqual(channel.release, release)))
   return { ...state, channels, withdrawn: new Map(state.withdrawn).set(toHex(release), reason) }
 }
 
@@ -347,8 +350,8 @@ function withRoll(
     next = withJoin(next, openEnclosed(invite, state.community), openEnclosed(join, state.community), certificate)
   }
   for (const leave of leaves) next = withLeave(next, openEnclosed(leave, state.community))
-  const inForce = new Map(next.inForce).set(toHex(subjectId({ kind: 'membership' })), certificate)
-  return withMembers({ ...next, inForce }, next.members, certificate)
+  // What is open on membership stays open: otherwise one who is to be removed could hold that up by inviting somebody now and then.
+  return withMembers(next, next.members, certificate)
 }
 
 function withJoin(

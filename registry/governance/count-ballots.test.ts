@@ -92,7 +92,9 @@ test('a quorum is a share of the members that the proposal names, rounded up', (
 
 describe('of the ballots of one member', () => {
   const voters = new Set(['alice', 'bob'])
-  const cast = (voter: string, index: number, choice: Choice): CastBallot => ({ voter, index, choice })
+  const cast = (voter: string, index: number, choice: Choice, device = 'laptop'): CastBallot => {
+    return { voter, device, index, choice }
+  }
 
   test('the last one in its log counts, in whatever order they are heard', () => {
     const said = [cast('alice', 3, 'yes'), cast('alice', 9, 'no'), cast('alice', 5, 'yes'), cast('bob', 1, 'yes')]
@@ -102,6 +104,13 @@ describe('of the ballots of one member', () => {
         expect(countBallots(last.values())).toEqual({ yes: 1, no: 1, abstain: 0 })
       }),
     )
+  })
+
+  test('with several devices those of one count, whatever the order and the indexes', () => {
+    const said = [cast('alice', 9, 'yes', 'b'), cast('alice', 3, 'no', 'a'), cast('alice', 1, 'yes', 'a')]
+    for (const heard of [said, said.toReversed()]) {
+      expect(countBallots(lastBallots(heard, voters).values())).toEqual({ yes: 0, no: 1, abstain: 0 })
+    }
   })
 
   test('those of people who may not vote count nothing', () => {

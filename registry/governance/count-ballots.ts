@@ -9,10 +9,12 @@ export interface BallotCount {
   readonly abstain: number
 }
 
-/** One ballot of one member; `index` is its place in that member's log. */
+/** One ballot of one member; `index` is its place in the log of the device. */
 export interface CastBallot {
   /** Identity in hex. */
   readonly voter: string
+  /** In hex. Of a member with several the one with the smallest key speaks: their logs have no common order. */
+  readonly device: string
   readonly index: number
   readonly choice: Choice
 }
@@ -26,9 +28,13 @@ export function lastBallots<Ballot extends CastBallot>(
   for (const ballot of ballots) {
     if (!voters.has(ballot.voter)) continue
     const before = last.get(ballot.voter)
-    if (before === undefined || before.index < ballot.index) last.set(ballot.voter, ballot)
+    if (before === undefined || isLater(ballot, before)) last.set(ballot.voter, ballot)
   }
   return last
+}
+
+function isLater(a: CastBallot, b: CastBallot): boolean {
+  return a.device === b.device ? a.index > b.index : a.device < b.device
 }
 
 export function countBallots(ballots: Iterable<{ readonly choice: Choice }>): BallotCount {

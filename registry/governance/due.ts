@@ -6,8 +6,8 @@ import type { Said } from '../fold-community.ts'
 import {
   countsFor,
   measureProposal,
+  electorateOf,
   votersInForce,
-  votersOf,
   whyNoJoin,
   whyNoLeave,
   whyNotOpen,
@@ -123,6 +123,7 @@ export function countHeard(
   const last = lastBallots(
     said.map((ballot) => ({
       voter: toHex(ballot.author),
+      device: toHex(ballot.device),
       index: ballot.index,
       choice: ballot.statement.body.choice,
       said: ballot,
@@ -133,7 +134,7 @@ export function countHeard(
   const receipts = receiptsOn(state, heard, proposal).filter(({ id }) => mayCount(id))
   const count = countBallots(ballots.map(({ statement }) => statement.body))
   const measurement = measureProposal(state, proposal.action, receipts.map(differenceOf))
-  const outcome = outcomeOf(count, votersOf(state, proposal.membership).size, state.rules, measurement)
+  const outcome = outcomeOf(count, electorateOf(state, proposal.membership), state.rules, measurement)
   return { ballots, receipts, count, measurement, outcome, voters: voters.size }
 }
 
@@ -154,9 +155,9 @@ export function receiptsOn(state: ChainState, heard: Heard, { action }: OpenProp
   return [...last.values()]
 }
 
-/** Nothing more can come: everybody voted, and enough members measured what can be measured. */
+/** Nothing more can come: every member of today voted, and enough members measured what can be measured. */
 export function isComplete(state: ChainState, { action }: OpenProposal, counted: CompleteParts): boolean {
-  if (counted.ballots < counted.voters) return false
+  if (counted.ballots < state.members.size) return false
   const { measurement } = counted
   return action.kind !== 'upgrade' || measurement.kind === 'measured' || !state.suites.has(action.capability)
 }

@@ -179,6 +179,15 @@ export class Governance implements Disposable {
     return said && bodyOf(this.#enclosing(community).record(said), 'suite/1').suite
   }
 
+  /** Whether a member invited somebody by this public key, and nobody has used it. */
+  isOpenInvitation(scope: string, key: Uint8Array): boolean {
+    const community = this.#parts.communities.byScope(scope)
+    if (!isKnown(community)) return false
+    const { members, usedInvitations } = community.chain.state
+    const invites = this.heard(community).invites.get(toHex(key)) ?? []
+    return !usedInvitations.has(toHex(key)) && invites.some(({ author }) => members.has(toHex(author)))
+  }
+
   /** What was said on the government of a community, by what it is about. */
   heard(community: KnownCommunity): Heard {
     const known = this.#heard.get(community.scope)

@@ -1,7 +1,7 @@
 // How a community's government is shown: what is decided, what is open, and how it stands.
 import { bytesEqual, toHex } from '../../protocol/index.ts'
 import type { CommunityRole, Outcome, ProposedAction } from '../../protocol/index.ts'
-import { votersOf } from './apply-decision.ts'
+import { electorateOf } from './apply-decision.ts'
 import type { ChainState } from './chain-state.ts'
 import { receiptsNeeded } from './count-ballots.ts'
 import type { BallotCount, Choice, Measurement } from './count-ballots.ts'
@@ -94,7 +94,7 @@ export function viewProposal(
   self: string,
 ): ProposalView {
   const proposal = asOpenProposal(said)
-  const electorate = votersOf(state, proposal.membership).size
+  const electorate = electorateOf(state, proposal.membership)
   return {
     id: said.id,
     community: state.community,
