@@ -360,6 +360,15 @@ describe('a channel', () => {
     expect(held(village)).toBe(hexOf('two'))
   })
 
+  test('does not go on holding a release that was withdrawn under the name of another', () => {
+    const village = aVillage()
+    village.accept('alice', upgradeTo('one'))
+    expect(village.state.channels.size).toBe(1)
+    const { release, base } = [...village.state.channels.values()][0]!
+    village.accept('alice', { kind: 'withdraw', capability: 'chemistry', base, release, reason: 'wrong' })
+    expect(village.state.channels.size).toBe(0)
+  })
+
   test('never returns to a release that the community withdrew', () => {
     const village = aVillage()
     const where = { capability: 'biology', base: baseA }

@@ -148,6 +148,15 @@ describe('the cap of an inviter', () => {
     expect(village.members).toEqual(['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace'])
   })
 
+  test('that is used while somebody is to be removed does not hold the removal up', () => {
+    const village = aVillage()
+    const proposal = village.proposal('alice', removal(village, 'dave'))
+    const ballots = village.ballots(proposal, { alice: 'yes', bob: 'yes', carol: 'yes' })
+    village.join('dave', 'puppet')
+    const applied = village.tried(village.counted(proposal, ballots))
+    expect(whyRefused(applied)).toBe('it was applied')
+  })
+
   test('no longer counts those whom a vote admitted since', () => {
     const village = aVillage(2)
     village.join('dave', 'erin')
@@ -201,6 +210,19 @@ describe('a vote', () => {
     village.accept('alice', removal(village, 'dave'))
     const ballots = village.ballots(proposal, { alice: 'yes', bob: 'yes', carol: 'yes' })
     expect(whyRefused(village.tried(village.counted(proposal, ballots)))).toContain('no member')
+  })
+
+  test('among fewer than there are members today needs the quorum of today: a proposal can not choose a smaller one', () => {
+    const village = new PaperVillage(people, { quorum: 500_000, inviterCap: 5 })
+    const founding = village.state.membership
+    for (const guest of ['erin', 'frank', 'grace']) village.join('alice', guest)
+    const proposal = village.proposal('carol', upgradeTo('one'), { membership: founding })
+    const [three, four] = [
+      { alice: 'yes', bob: 'yes', carol: 'yes' },
+      { alice: 'yes', bob: 'yes', carol: 'yes', dave: 'yes' },
+    ].map((choices) => village.ballots(proposal, choices as Readonly<Record<string, 'yes'>>))
+    expect(whyRefused(village.tried(village.counted(proposal, three!)))).toContain('no-quorum')
+    expect(whyRefused(village.tried(village.counted(proposal, four!)))).toBe('it was applied')
   })
 
   test('may not be among the few who were members long ago: most of the members in force are', () => {
