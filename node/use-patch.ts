@@ -16,6 +16,7 @@ import type { SignedManifest } from '../protocol/index.ts'
 import type { FetchPatchJob, PeerTraffic, Swarm } from '../swarm/index.ts'
 import type { CallContext } from './http/index.ts'
 import type { PatchOffer } from './make-patch.ts'
+import { storageError } from './private-file.ts'
 import { torrentOfRelease } from './release-pieces.ts'
 import type { HeldPatch, HeldRelease, ReleaseStore } from './release-store.ts'
 
@@ -58,7 +59,8 @@ export async function layOutByPatch(use: PatchUse, context: CallContext): Promis
     return await layOut(use, signed, best, context)
   } catch (error) {
     await removePatch(use, best.offer.infohash)
-    if (!isMeshError(error) || context.signal.aborted) throw error
+    // A disk that is full is not the patch's fault, and has no room for the whole file either.
+    if (!isMeshError(error) || context.signal.aborted || error.blame === 'self') throw error
     context.emit({
       type: 'note',
       text: `A patch to ${use.wanted.label} was of no use: ${error.message} The whole file is fetched.`,
@@ -105,13 +107,18 @@ async function layOut(
       emit({ type: 'progress', label: wanted.label, doneBytes: bytes, totalBytes: offer.bytes, peers: senders.length })
     },
   })
-  await mkdir(folder, { recursive: true })
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw storageError(error, folder)
+  })
   const adapter = join(folder, releaseAdapterFile)
   await applyPatch(
     { oldPath: from.paths.adapter, patchPath: path, expected: manifest.adapter, out: adapter },
     { signal },
   )
-  await writeFile(join(folder, releaseManifestFile), sealed)
+  const manifestPath = join(folder, releaseManifestFile)
+  await writeFile(manifestPath, sealed).catch((error: unknown) => {
+    throw storageError(error, manifestPath)
+  })
   const torrent = await torrentOfRelease(sealed, adapter, signal)
   if (!bytesEqual(torrent.infohash, wanted.infohash)) {
     throw new MeshError('hash-mismatch', 'Its release is announced under another infohash than it has.')

@@ -40,6 +40,10 @@ function* ofRecord({ effect }: RecordEntry, known: Known): Topics {
     case 'withdrawal':
       yield* ofRelease(effect.release, known)
       return
+    case 'patch':
+      yield* ofRelease(effect.patch.from, known)
+      yield* ofRelease(effect.patch.to, known)
+      return
     case 'job':
       yield effect.job.capability
       return
