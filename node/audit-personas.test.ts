@@ -42,6 +42,16 @@ test('a withdrawn release is named with the reason and the personas that have it
   ])
 })
 
+test('a withdrawn release that no persona has is told, and needs nothing', async () => {
+  await using node = await nodeParts()
+  const held = await aHeld(node)
+  node.registry.withdrawRelease(fromHex(held.id), 'trained on the wrong data')
+  expect(await auditPersonas(node, context)).toMatchObject({
+    findings: [{ code: 'withdrawn', personas: [], needed: false }],
+    ok: true,
+  })
+})
+
 test('a publisher who was a member when the persona was made, and is none now, has left', async () => {
   await using node = await nodeParts()
   const held = await aHeld(node)

@@ -5,6 +5,7 @@ import type { Manifest } from '../protocol/index.ts'
 import type { CatalogueEntry } from '../registry/index.ts'
 import type { Node } from './create-node.ts'
 import { errorBody } from './error-mapping.ts'
+import { lostChannels } from './governed-releases.ts'
 import type { CallContext } from './http/index.ts'
 import type { Persona } from './persona-store.ts'
 
@@ -30,12 +31,15 @@ export interface AuditFinding {
   readonly sentence: string
   /** What to do. */
   readonly advice: string
+  /** Whether anything has to be done at all. */
+  readonly needed: boolean
 }
 
 export interface Audit {
   readonly releases: number
   readonly personas: number
   readonly findings: readonly AuditFinding[]
+  /** Whether no finding needs anything done. */
   readonly ok: boolean
 }
 
@@ -91,7 +95,7 @@ export async function auditPersonas(
     releases: installed.length,
     personas: personas.length + damaged.length,
     findings: findings.toSorted(bySubject),
-    ok: findings.length === 0,
+    ok: findings.every(({ needed }) => !needed),
   }
 }
 
@@ -117,11 +121,13 @@ function installedReleases(node: AuditNode, personas: readonly Persona[]): Insta
 function withdrawal(node: AuditNode, release: Installed): AuditFinding[] {
   const reason = entryOf(node, release)?.withdrawn
   if (reason === undefined) return []
-  const advice =
-    release.personas.length === 0
-      ? 'It is only served to others: nothing has to be done.'
-      : 'What has it goes on working. See `lora-mesh outdated` for what may take its place.'
-  return [finding('withdrawn', release, `Its publisher withdrew it: ${reason}`, advice)]
+  const lost = lostChannels(node.registry).find(({ releaseId }) => releaseId === release.id)
+  const needed = lost !== undefined || release.personas.length > 0
+  const advice = needed
+    ? 'What has it goes on working. See `lora-mesh outdated` for what may take its place.'
+    : 'It is only served to others: nothing has to be done.'
+  const sentence = `It was withdrawn: ${reason}`
+  return [{ ...finding('withdrawn', release, sentence, lost?.sentence ?? advice), needed }]
 }
 
 function fork(release: Installed, forked: ReadonlySet<string>): AuditFinding[] {
@@ -177,7 +183,7 @@ async function damageOf(
 async function baseFindings(node: AuditNode, persona: Persona): Promise<AuditFinding[]> {
   const { base } = persona.lockfile
   const fits = node.bases.list().filter(({ id, file }) => id === base.id && (base.file ?? file) === file)
-  const about = { subject: base.label, personas: [persona.id] }
+  const about = { subject: base.label, personas: [persona.id], needed: true }
   if (fits.length === 0) {
     const sentence = `This node has no base with the id ${base.id.slice(0, 12)}.`
     return [{ code: 'base-unknown', ...about, sentence, advice: 'Add it with `lora-mesh base add FILE`.' }]
@@ -202,6 +208,7 @@ function personaDamaged({ id, message }: { readonly id: string; readonly message
     personas: [id],
     sentence: message,
     advice: 'Make the request again; the same releases give the same persona.',
+    needed: true,
   }
 }
 
@@ -223,7 +230,8 @@ function entryOf({ registry }: AuditNode, { id }: Pick<Installed, 'id'>): Catalo
 }
 
 function finding(code: AuditCode, { id, label, personas }: Installed, sentence: string, advice: string): AuditFinding {
-  return { code, subject: label, releaseId: id, personas: personas.map((persona) => persona.id), sentence, advice }
+  const having = personas.map((persona) => persona.id)
+  return { code, subject: label, releaseId: id, personas: having, sentence, advice, needed: true }
 }
 
 function bySubject(a: AuditFinding, b: AuditFinding): number {

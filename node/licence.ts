@@ -102,6 +102,13 @@ class ExpressionReader {
   }
 }
 
+/** For whoever is about to publish under it: of ids that are not known here, that they may be mistyped. */
+export function unknownLicenceNote(licence: string): string | undefined {
+  const checked = checkLicence(licence)
+  if (checked.kind !== 'unknown') return undefined
+  return `${checked.ids.join(', ')}: not among the licences known here; compare with the list at spdx.org/licenses.`
+}
+
 /**
  * What a model card's `license` means in SPDX. Model hubs use lower-case words of their own; those that are no SPDX ids become a
  * `LicenseRef-`. Undefined where it says nothing.

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from 'vitest'
 import { aHash } from '../testing/objects.ts'
-import { nextVersion, versionProblem } from './next-version.ts'
+import { backportNote, nextVersion, versionProblem } from './next-version.ts'
 import type { PreviousShape } from './next-version.ts'
 
 function aShape(overrides: Partial<PreviousShape> = {}): PreviousShape {
@@ -73,4 +73,16 @@ test.each([
   const found = versionProblem(published, version)
   if (problem === undefined) expect(found).toBeUndefined()
   else expect(found).toContain(problem)
+})
+
+test.each([
+  ['1.2.4', ['1.2.3', '1.3.0'], 'lies below 1.3.0'],
+  ['1.3.0', ['1.2.3'], undefined],
+  ['1.10.0', ['1.9.0'], undefined],
+  ['2.0.0-rc.1', ['1.9.0', '2.0.0'], 'lies below 2.0.0'],
+  ['1.0.0', [], undefined],
+])('to publish %s beside %j is a backport: %s', (version, published, note) => {
+  const found = backportNote(published, version)
+  if (note === undefined) expect(found).toBeUndefined()
+  else expect(found).toContain(note)
 })

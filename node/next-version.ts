@@ -106,6 +106,13 @@ export function versionProblem(published: readonly string[], version: string): s
   return `${version} lies below ${highest}, which is published already: the next of this line is ${semver.inc(highest, 'patch')}.`
 }
 
+/** What to know of a version below the highest one published, undefined for any other. Versions are semantic. */
+export function backportNote(published: readonly string[], version: string): string | undefined {
+  const highest = published.toSorted(semver.rcompare)[0]
+  if (highest === undefined || semver.gte(version, highest)) return undefined
+  return `${version} lies below ${highest}, the highest published: who names no version goes on getting ${highest}.`
+}
+
 /** Throws `version-taken`. */
 export function requireFreeVersion(published: readonly string[], name: string, version: string, base: string): void {
   const problem = versionProblem(published, version)

@@ -3,10 +3,11 @@ import { fromHex, signManifest, toHex } from '../protocol/index.ts'
 import type { Manifest } from '../protocol/index.ts'
 import { lockfileText } from '../resolver/index.ts'
 import { aManifest, anAuthor } from '../testing/objects.ts'
+import { auditPersonas } from './audit-personas.ts'
 import { lockPlan } from './lock-plan.ts'
 import { outdatedReleases } from './outdated-releases.ts'
 import type { PersonaOrigin } from './persona-store.ts'
-import { planOnOwnBases } from './plan-request.ts'
+import { planExplanation, planOnOwnBases } from './plan-request.ts'
 import { addBase, nodeParts } from './testing/node-parts.ts'
 import type { NodeParts } from './testing/node-parts.ts'
 import { whyInPersona } from './why-release.ts'
@@ -81,6 +82,36 @@ test('what a community decides its names mean is the latest, wherever that leads
   expect(await outdatedReleases(node, persona, signal, () => first)).toMatchObject([
     { current: '2.0.0', wanted: '1.0.0', latest: '1.0.0' },
   ])
+})
+
+test('what the channel of a withdrawn release leads to is said where it is outdated, and in a plan that asks for it', async () => {
+  await using node = await nodeParts()
+  const [, decided] = await publish(node, { version: '1.0.0' }, { version: '2.0.0' })
+  const { governance } = node.registry
+  const { id } = node.registry.createCommunity({ name: 'kitchen' })
+  governance.allowSettling(id, true)
+  const base = fromHex(node.bases.current()!.id)
+  const action = { kind: 'upgrade', capability: 'biology', base, release: fromHex(decided!) } as const
+  const said = governance.propose(id, action)
+  if (said.kind !== 'appended') throw new Error(said.message)
+  governance.vote(id, said.record.id, 'yes')
+  await node.registry.until(() => governance.channels(id).length === 1, AbortSignal.timeout(20_000))
+  const persona = await made(node, 'biology')
+  const explained = async (text: string): Promise<string> =>
+    planExplanation(node, await planOnOwnBases(node, { text, anyPublisher: false, signal }))
+  expect(await explained('biology')).not.toContain('withdrawn')
+
+  node.registry.withdrawRelease(fromHex(decided!), 'wrong data')
+  const lost = expect.stringContaining('The channel biology leads to biology@2.0.0, which was withdrawn (wrong data)')
+  expect(await outdatedReleases(node, persona, signal)).toEqual([
+    { persona, name: 'biology', current: '2.0.0', wanted: '1.0.0', latest: '1.0.0', why: lost },
+  ])
+  expect(await explained('biology')).toEqual(lost)
+  expect(await explained('biology')).toContain('-> biology@1.0.0')
+  expect(await explained('stamps')).not.toContain('withdrawn')
+  expect((await auditPersonas(node, { signal, emit() {} })).findings).toContainEqual(
+    expect.objectContaining({ code: 'withdrawn', subject: 'biology@2.0.0', advice: lost }),
+  )
 })
 
 test('why also tells of a withdrawal with its reason, and of what took the place', async () => {

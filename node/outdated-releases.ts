@@ -5,6 +5,8 @@ import type { CourseNode } from './float-personas.ts'
 import type { Course, Leg } from './persona-course.ts'
 import type { Node } from './create-node.ts'
 import type { CurrentRelease } from './current-release.ts'
+import { lostChannels } from './governed-releases.ts'
+import type { LostChannel } from './governed-releases.ts'
 import type { Persona } from './persona-store.ts'
 
 export interface OutdatedRelease {
@@ -29,7 +31,8 @@ export async function outdatedReleases(
   const course = courses(node, signal, currentRelease)
   const personas = name === undefined ? await newestPersonas(node) : [await node.personas.get(name)]
   const found: OutdatedRelease[] = []
-  for (const persona of personas) found.push(...rowsOf(persona, await course(persona)))
+  const lost = lostChannels(node.registry)
+  for (const persona of personas) found.push(...rowsOf(persona, await course(persona), lost))
   return found
 }
 
@@ -37,8 +40,12 @@ async function newestPersonas({ personas }: Pick<Node, 'personas'>): Promise<Per
   return (await personas.list()).filter(({ note }) => note.follows === 'stay' || note.successor === undefined)
 }
 
-function rowsOf(persona: Persona, { lockfile, entries, legs }: Course): OutdatedRelease[] {
-  const answering = legs.flatMap((leg) => rowOfLeg(persona, leg))
+function rowsOf(
+  persona: Persona,
+  { lockfile, entries, legs }: Course,
+  lost: readonly LostChannel[],
+): OutdatedRelease[] {
+  const answering = legs.flatMap((leg) => rowOfLeg(persona, leg, lost))
   const required = persona.lockfile.releases.filter((locked) => !legs.some((leg) => leg.locked === locked))
   const others = required.flatMap((locked): OutdatedRelease[] => {
     if (lockfile.releases.some(({ releaseId }) => releaseId === locked.releaseId)) return []
@@ -51,7 +58,11 @@ function rowsOf(persona: Persona, { lockfile, entries, legs }: Course): Outdated
   return [...answering, ...others].toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-function rowOfLeg(persona: Persona, { locked, wanted, latest, why }: Leg): OutdatedRelease[] {
+function rowOfLeg(
+  persona: Persona,
+  { locked, wanted, latest, why }: Leg,
+  lost: readonly LostChannel[],
+): OutdatedRelease[] {
   const isNewest = latest === undefined || toHex(latest.releaseId) === locked.releaseId
   const isThere = wanted !== undefined && toHex(wanted.releaseId) === locked.releaseId
   if (isNewest && isThere) return []
@@ -62,7 +73,8 @@ function rowOfLeg(persona: Persona, { locked, wanted, latest, why }: Leg): Outda
     ...(wanted === undefined ? {} : { wanted: wanted.manifest.version }),
     ...(latest === undefined ? {} : { latest: latest.manifest.version }),
   }
-  return [withReason(row, persona, why)]
+  const channel = lost.find(({ releaseId }) => releaseId === locked.releaseId)
+  return [withReason(row, persona, why ?? channel?.sentence)]
 }
 
 function withReason(row: OutdatedRelease, { note }: Persona, why: string | undefined): OutdatedRelease {

@@ -1,9 +1,9 @@
 // Request text -> plan, on the base that answers most of it.
-import { planRequest } from '../resolver/index.ts'
+import { explainPlan, planRequest } from '../resolver/index.ts'
 import type { Card, OtherBase, Plan, PlannedRelease } from '../resolver/index.ts'
 import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
-import { channelsOn } from './governed-releases.ts'
+import { channelsOn, lostChannels } from './governed-releases.ts'
 import { cardsOf } from './release-cards.ts'
 
 export interface PlanWish {
@@ -36,6 +36,17 @@ export async function planOnOwnBases(node: PlanNode, wish: PlanWish): Promise<Pl
     if (base !== undefined) return { plan: await planOn(node, wish, cards, base), base }
   }
   return first
+}
+
+/** In words; channels that lead nowhere are told of where the request asks for their names. */
+export function planExplanation(
+  { registry }: Pick<Node, 'registry'>,
+  { plan, base }: PlanOnBase,
+  detail?: 'result',
+): string {
+  const asked = new Set([...plan.matches.map(({ name }) => name), ...plan.gaps.map(({ capability }) => capability)])
+  const lost = lostChannels(registry).filter((one) => one.base === base?.id && asked.has(one.capability))
+  return [explainPlan(plan, detail), ...lost.map(({ sentence }) => `Warning  ${sentence}\n`)].join('')
 }
 
 /** What `plan` and `request` answer with --json; facets are their texts. */

@@ -7,7 +7,7 @@ import type { AdapterCard } from './adapter-card.ts'
 import type { KnownBase } from './base-store.ts'
 import type { Node } from './create-node.ts'
 import type { CallContext } from './http/index.ts'
-import { checkLicence, noLicence } from './licence.ts'
+import { noLicence, unknownLicenceNote } from './licence.ts'
 import { namesLike } from './look-alike-names.ts'
 import { evaluationText } from './manifest-text.ts'
 import { measureSuites, readSuites } from './measure-suites.ts'
@@ -72,6 +72,7 @@ function describe(node: Node, wish: ProposalWish, findings: Findings): ReleasePr
   const before = past.find((manifest) => isForBase(manifest, base.id)) ?? past[0]
   const summary = wish.summary ?? card.summary ?? before?.summary
   const licence = wish.licence ?? card.licence ?? before?.licence ?? noLicence
+  const licenceNote = unknownLicenceNote(licence)
   const capabilities = capabilitiesOf(wish, before, name, summary)
   const shape = shapeOf(wish, findings, capabilities)
   const proposed = {
@@ -91,7 +92,11 @@ function describe(node: Node, wish: ProposalWish, findings: Findings): ReleasePr
     ],
     published: past.filter((manifest) => isForBase(manifest, base.id)).map(({ version }) => version),
     lookAlikes: name === undefined ? [] : namesLike(node, name),
-    notes: [...sameBytes(findings, past), ...notesOf(findings, before), ...licenceNotes(licence)],
+    notes: [
+      ...sameBytes(findings, past),
+      ...notesOf(findings, before),
+      ...(licenceNote === undefined ? [] : [licenceNote]),
+    ],
   }
 }
 
@@ -151,12 +156,6 @@ function notesOf({ base, card, measured }: Findings, before: Manifest | undefine
       ? []
       : [`Its card says it was trained on ${printable(card.baseModel)}; it is measured on ${base.label}.`]),
   ]
-}
-
-function licenceNotes(licence: string): string[] {
-  const checked = checkLicence(licence)
-  if (checked.kind !== 'unknown') return []
-  return [`${checked.ids.join(', ')}: not among the licences known here; compare with the list at spdx.org/licenses.`]
 }
 
 /** A card is somebody's text, and this line goes to a terminal. */

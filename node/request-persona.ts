@@ -1,7 +1,6 @@
 // The main job: a description in, a persona that answers out.
 import { MeshError, fromHex, identityToText, toHex } from '../protocol/index.ts'
 import type { CatalogueEntry } from '../registry/index.ts'
-import { explainPlan } from '../resolver/index.ts'
 import type { Lockfile, OtherBase } from '../resolver/index.ts'
 import { assemblePersona } from './assemble-persona.ts'
 import { countSeeders } from './count-seeders.ts'
@@ -13,7 +12,7 @@ import type { CallContext } from './http/index.ts'
 import { locateNamedReleases } from './locate-release.ts'
 import { lockPlan } from './lock-plan.ts'
 import type { Persona, PersonaOrigin } from './persona-store.ts'
-import { planAnswer } from './plan-request.ts'
+import { planAnswer, planExplanation } from './plan-request.ts'
 import type { PlanAnswer, PlanOnBase } from './plan-request.ts'
 import type { ShownGap } from './post-gap.ts'
 import { settledPlan } from './settle-plan.ts'
@@ -48,7 +47,7 @@ export async function requestPersona(
   const { located, ...planned } = await planOnFittingBase(node, wish, { signal, emit })
   const gaps = showGaps(node, planned)
   const plan = planAnswer(planned)
-  emit({ type: 'plan', plan, explanation: explainPlan(planned.plan, 'result'), gaps })
+  emit({ type: 'plan', plan, explanation: planExplanation(node, planned, 'result'), gaps })
   if (planned.base === undefined || planned.plan.matches.length === 0) {
     return {
       plan,

@@ -1,13 +1,13 @@
 // What is known and held: releases, personas, plans.
 import { z } from 'zod'
-import { explainPlan, requestMaxChars } from '../../resolver/index.ts'
+import { requestMaxChars } from '../../resolver/index.ts'
 import { identityToText, toHex } from '../../protocol/index.ts'
 import type { CatalogueEntry } from '../../registry/index.ts'
 import type { Node } from '../create-node.ts'
 import { route } from '../http/index.ts'
 import type { Route } from '../http/index.ts'
 import { personaAnswer } from '../persona-answer.ts'
-import { planAnswer, planOnOwnBases } from '../plan-request.ts'
+import { planAnswer, planExplanation, planOnOwnBases } from '../plan-request.ts'
 
 /** Room for a text that is far too long: then the answer is how long it may be. */
 export const requestBodyMaxBytes = 1024 * 1024
@@ -38,7 +38,7 @@ export const releaseRoutes: readonly Route<Node>[] = [
     input: z.strictObject({ text, anyPublisher: z.boolean().default(false) }),
     async handle({ text, anyPublisher }, node: Node, { signal }) {
       const planned = await planOnOwnBases(node, { text, anyPublisher, signal })
-      return { plan: planAnswer(planned), explanation: explainPlan(planned.plan) }
+      return { plan: planAnswer(planned), explanation: planExplanation(node, planned) }
     },
   }),
 ]

@@ -70,7 +70,10 @@ export function versionQuestion({ version, published }: Proposal): Question {
 
 export function summaryQuestion(proposed: string | undefined): Question {
   return {
-    label: 'Summary, a sentence by which requests find it',
+    label:
+      proposed === undefined
+        ? 'Summary, a sentence by which requests find it, such as "answers questions about cooking fish"'
+        : 'Summary, a sentence by which requests find it',
     proposed,
     problem: (answer) => (answer === '' ? 'Say what it does.' : schemaProblem('summary', answer)),
   }
@@ -96,6 +99,15 @@ export function capabilitiesQuestion(proposed: Capabilities): Question {
       const capabilities = parseCapabilities(answer)
       return capabilities === undefined ? 'Write NAME=TEXT.' : schemaProblem('capabilities', capabilities)
     },
+  }
+}
+
+/** An empty answer is none. */
+export function suiteQuestion(): Question {
+  return {
+    label: 'Suite, a file of questions with their answers to measure it by (Enter: none)',
+    proposed: undefined,
+    problem: (answer) => (answer === '' || existsSync(answer) ? undefined : 'There is no such file.'),
   }
 }
 

@@ -19,6 +19,17 @@ export function overallHelp(commands: readonly Command[], groups: readonly Comma
   ].join('\n\n')
 }
 
+/** The text of `lora-mesh GROUP`, such as `lora-mesh community`: its commands alone. */
+export function groupHelp(group: string, commands: readonly Command[]): string {
+  const members = commands.filter(({ name }) => name.startsWith(`${group} `))
+  const width = Math.max(...members.map(({ name }) => name.length))
+  return [
+    `Usage: lora-mesh ${group} COMMAND [ARGUMENTS] [OPTIONS]`,
+    members.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n'),
+    `\`lora-mesh ${group} COMMAND --help\` says more; \`lora-mesh --help\` lists all commands.`,
+  ].join('\n\n')
+}
+
 export interface CommandGroup {
   readonly title: string
   readonly names: readonly string[]

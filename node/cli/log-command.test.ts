@@ -26,7 +26,8 @@ test('what was done is shown, exported, and checked without a node; a changed li
   })
   const one = await run('log', '--type', 'ballot', '--about', 'no-such-thing')
   expect([one.code, one.stdout]).toEqual([0, 'Nothing fits.\n'])
-  expect((await run('log', '--type', 'balot', '--json')).code).toBe(64)
+  const mistyped = await run('log', '--type', 'ballt', '--json')
+  expect([mistyped.code, mistyped.stdout]).toEqual([64, expect.stringContaining('Did you mean ballot?')])
   expect((await run('log', '--since', 'yesterday', '--json')).code).toBe(64)
 
   expect((await run('log', 'export', file, '--json')).json).toMatchObject({ file, lines: expect.any(Number) })

@@ -52,6 +52,16 @@ describe('one line of the log', () => {
 
   test.each([
     ['log', {}, 'began this log'],
+    [
+      'patch',
+      { from: { releaseId: 'e'.repeat(64), release: 'biology@1.7.0' }, to: release, bytes: 140_288 },
+      'offered a patch biology@1.7.0 -> 1.8.0 (137.0 KiB)',
+    ],
+    [
+      'patch',
+      { from: { releaseId: 'e'.repeat(64) }, to: release, bytes: 2_048 },
+      'offered a patch eeeeeeeeeeee -> biology@1.8.0 (2.0 KiB)',
+    ],
     ['release', { release: { ...release, base: 'tiny llama' } }, 'published biology@1.8.0 for tiny llama'],
     ['withdrawal', { release, reason: 'forgets rivers' }, 'withdrew biology@1.8.0: forgets rivers'],
     ['proposal', { action }, 'proposed: upgrade biology: biology@1.8.0 on tiny llama'],

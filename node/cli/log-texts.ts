@@ -1,6 +1,7 @@
 // The audit trail as the command line shows it: one line each.
 import { z } from 'zod'
 import { actionAnswer, actionText, namedReleaseAnswer, releaseText, shortId, shortPerson } from './proposal-texts.ts'
+import type { NamedRelease } from './proposal-texts.ts'
 import { bytesText } from './units.ts'
 
 const onProposal = { proposal: z.string(), action: actionAnswer.optional() }
@@ -10,7 +11,7 @@ const step = z.looseObject({ round: z.number(), decision: z.string().optional() 
 /** By type. A type that is not here was said by a later version. */
 const saidAnswers = {
   log: z.looseObject({}),
-  patch: z.looseObject({}),
+  patch: z.looseObject({ from: namedReleaseAnswer, to: namedReleaseAnswer, bytes: z.number() }),
   release: z.looseObject({ release: namedReleaseAnswer.extend({ base: z.string() }) }),
   withdrawal: z.looseObject({ release: namedReleaseAnswer, reason: z.string() }),
   job: z.looseObject({ capability: z.string() }),
@@ -115,7 +116,8 @@ function rollText({ joined, left }: { readonly joined: readonly string[]; readon
 
 const sentences: { readonly [T in SaidType]: (said: Said<T>) => string } = {
   log: () => 'began this log',
-  patch: () => 'announced a patch',
+  patch: ({ from, to, bytes }) =>
+    `offered a patch ${releaseText(from)} -> ${newerText(from, to)} (${bytesText(bytes)})`,
   release: ({ release }) => `published ${releaseText(release)} for ${release.base}`,
   withdrawal: ({ release, reason }) => `withdrew ${releaseText(release)}: ${reason}`,
   job: ({ capability }) => `asked for ${capability}, which nothing covers`,
@@ -131,6 +133,12 @@ const sentences: { readonly [T in SaidType]: (said: Said<T>) => string } = {
   round: ({ round }) => `proposed a decision in round ${round}`,
   prevote: (step) => `prevoted ${stepText(step)}`,
   precommit: (step) => `precommitted ${stepText(step)}`,
+}
+
+/** The version alone where the name is the same. */
+function newerText(from: NamedRelease, to: NamedRelease): string {
+  const name = `${from.release?.replace(/@.*/, '')}@`
+  return to.release?.startsWith(name) === true ? to.release.slice(name.length) : releaseText(to)
 }
 
 function saidText({ type, said }: RecordAnswer): string {

@@ -7,9 +7,9 @@ import { storageError } from '../private-file.ts'
 import { readVersion } from '../version.ts'
 import { commandGroups, commands } from './command-table.ts'
 import type { Connection } from './connect.ts'
-import { commandHelp, overallHelp } from './help.ts'
+import { commandHelp, groupHelp, overallHelp } from './help.ts'
 import { parseCommandLine, wantsJson } from './parse-command-line.ts'
-import type { ParsedCall } from './parse-command-line.ts'
+import type { ParsedCall, ParsedLine } from './parse-command-line.ts'
 import { createTerminal } from './terminal.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -35,7 +35,7 @@ async function runWords(words: readonly string[], terminal: Terminal, stop: Stop
   try {
     const parsed = parseCommandLine(words, commands)
     if (parsed.command === undefined) {
-      terminal.print(parsed.show === 'version' ? readVersion() : overallHelp(commands, commandGroups))
+      terminal.print(shownText(parsed))
       return 0
     }
     if (parsed.help) {
@@ -47,6 +47,11 @@ async function runWords(words: readonly string[], terminal: Terminal, stop: Stop
     report(error, terminal)
     return stop.signal.aborted ? stop.exitCode() : exitCode(error)
   }
+}
+
+function shownText(parsed: Extract<ParsedLine, { command: undefined }>): string {
+  if (parsed.show === 'version') return readVersion()
+  return parsed.show === 'group' ? groupHelp(parsed.group, commands) : overallHelp(commands, commandGroups)
 }
 
 async function runCall(call: ParsedCall, terminal: Terminal, signal: AbortSignal): Promise<number> {

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { isMeshError } from '../../protocol/index.ts'
 import { command, commonOptions } from './command.ts'
 import { commands } from './command-table.ts'
+import { groupHelp } from './help.ts'
 import { parseCommandLine } from './parse-command-line.ts'
 import type { ParsedCall } from './parse-command-line.ts'
 
@@ -67,7 +68,6 @@ test('after -- everything is an argument', () => {
 test.each([
   ['bse add x', 'Did you mean `lora-mesh base add`?'],
   ['base ad x', 'Did you mean `lora-mesh base add`?'],
-  ['base', 'There are lora-mesh base add.'],
   ['sl', 'Did you mean `lora-mesh ls`?'],
   ['base add x --lable y', 'Did you mean `--label`?'],
   ['base add x --zzzzzz', '"--zzzzzz" is not an option'],
@@ -125,9 +125,9 @@ test('a blank argument or value is none at all', () => {
   expect(() => parseCommandLine(['base', 'add', 'x', '--label', ' '], table)).toThrow('--label needs a value')
 })
 
-test('help for the first of two words is the overall help', () => {
-  for (const line of ['base --help', 'base -h', 'help base'])
-    expect(parseCommandLine(line.split(' '), table)).toEqual({ command: undefined, show: 'help' })
+test('the first of two words, alone or with --help, shows the commands that begin with it', () => {
+  for (const line of ['base', 'base --help', 'base -h', 'help base'])
+    expect(parseCommandLine(line.split(' '), table)).toEqual({ command: undefined, show: 'group', group: 'base' })
   expect(parseCommandLine(['help', 'base', 'add'], table)).toMatchObject({ command: { name: 'base add' }, help: true })
 })
 
@@ -151,6 +151,17 @@ test('a command that others begin with has a help of its own', () => {
     ['help', 'base'],
   ]) {
     expect(parseCommandLine(words, both)).toMatchObject({ command: { name: 'base' }, help: true })
-    expect(parseCommandLine(words, table)).toMatchObject({ command: undefined, show: 'help' })
+    expect(parseCommandLine(words, table)).toMatchObject({ command: undefined, show: 'group' })
   }
+})
+
+test('a mistyped second word of a command that also stands alone is told from an argument', () => {
+  expect(() => parseCommandLine(['log', 'exprt', 'x'], commands)).toThrow('Did you mean `lora-mesh log export`?')
+  expect(() => parseCommandLine(['log', 'zzz'], commands)).toThrow(/takes no arguments\.$/)
+})
+
+test('the help of a group names its commands and no others', () => {
+  const text = groupHelp('community', commands)
+  expect(text).toContain('community follow  ')
+  expect(text).not.toMatch(/^ {2}(?!community )/m)
 })

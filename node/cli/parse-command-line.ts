@@ -14,7 +14,11 @@ export interface ParsedCall {
   readonly data: string | undefined
 }
 
-export type ParsedLine = ParsedCall | { readonly command: undefined; readonly show: 'help' | 'version' }
+export type ParsedLine =
+  | ParsedCall
+  | { readonly command: undefined; readonly show: 'help' | 'version' }
+  /** The commands of two words that begin with this one. */
+  | { readonly command: undefined; readonly show: 'group'; readonly group: string }
 
 /** Throws `usage`. */
 export function parseCommandLine(words: readonly string[], commands: readonly Command[]): ParsedLine {
@@ -22,10 +26,10 @@ export function parseCommandLine(words: readonly string[], commands: readonly Co
   if (first === undefined || first === 'help' || first === '--help' || first === '-h') return parseHelp(words, commands)
   if (first === '--version' || first === '-v') return { command: undefined, show: 'version' }
   if (first.startsWith('-')) throw usage(`"${first}" stands before the command: write lora-mesh COMMAND [OPTIONS].`)
-  if (isGroup(first, commands) && (words[1] === '--help' || words[1] === '-h'))
-    return { command: undefined, show: 'help' }
+  if (isGroup(first, commands) && (words.length === 1 || words[1] === '--help' || words[1] === '-h'))
+    return { command: undefined, show: 'group', group: first }
   const command = findCommand(words, commands)
-  return parseCall(command, words.slice(command.name.split(' ').length))
+  return parseCall(command, words.slice(command.name.split(' ').length), commands)
 }
 
 /** Whether the last line of standard output shall be JSON, even if nothing else can be made of the words. */
@@ -36,9 +40,10 @@ export function wantsJson(words: readonly string[]): boolean {
 
 function parseHelp(words: readonly string[], commands: readonly Command[]): ParsedLine {
   const asked = words.slice(1).filter((word) => !word.startsWith('-'))
-  if (asked.length === 0 || (asked.length === 1 && isGroup(asked[0] ?? '', commands)))
-    return { command: undefined, show: 'help' }
-  return parseCall(findCommand(asked, commands), ['--help'])
+  const [group] = asked
+  if (group === undefined) return { command: undefined, show: 'help' }
+  if (asked.length === 1 && isGroup(group, commands)) return { command: undefined, show: 'group', group }
+  return parseCall(findCommand(asked, commands), ['--help'], commands)
 }
 
 /** Whether commands of two words begin with this one, which is none by itself. */
@@ -69,7 +74,7 @@ function findCommand(words: readonly string[], commands: readonly Command[]): Co
   throw usage(`"${words[0]}" is not a command: \`lora-mesh --help\` lists them.`, meant && `lora-mesh ${meant}`)
 }
 
-function parseCall(command: Command, words: readonly string[]): ParsedCall {
+function parseCall(command: Command, words: readonly string[], commands: readonly Command[]): ParsedCall {
   const specs = optionsOf(command)
   const { tokens, values, positionals } = parseArgs({
     args: [...words],
@@ -89,7 +94,7 @@ function parseCall(command: Command, words: readonly string[]): ParsedCall {
     data: typeof data === 'string' ? data : undefined,
     options: withDefaults(command.options, given as Record<string, string | boolean | string[] | undefined>),
   }
-  if (!call.help) checkPositionals(command, positionals)
+  if (!call.help) checkPositionals(command, positionals, commands)
   return call
 }
 
@@ -112,7 +117,7 @@ function checkOption(
   if (spec.type === 'boolean' && value !== undefined) throw usage(`${rawName} takes no value.`)
 }
 
-function checkPositionals(command: Command, positionals: readonly string[]): void {
+function checkPositionals(command: Command, positionals: readonly string[], commands: readonly Command[]): void {
   const { minPositionals, maxPositionals, name } = command
   // A variable that was not set, or nothing to work with.
   if (positionals.some((word) => word.trim() === ''))
@@ -125,7 +130,12 @@ function checkPositionals(command: Command, positionals: readonly string[]): voi
       command.positionals === ''
         ? 'takes no arguments'
         : `takes ${command.positionals}: put quotes around text with spaces`
-    throw usage(`"${positionals[maxPositionals]}" is one argument too many: \`lora-mesh ${name}\` ${tail}.`)
+    const extra = positionals[maxPositionals]
+    const meant = nearest(
+      `${name} ${extra}`,
+      commands.map((other) => other.name).filter((other) => other.startsWith(`${name} `)),
+    )
+    throw usage(`"${extra}" is one argument too many: \`lora-mesh ${name}\` ${tail}.`, meant && `lora-mesh ${meant}`)
   }
 }
 

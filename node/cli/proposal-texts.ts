@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { rulesAnswer } from './choose-community.ts'
 import { rulesText } from './rule-options.ts'
-import { durationText } from './units.ts'
+import { countText as countOf, durationText } from './units.ts'
 
 const namedRelease = z.looseObject({
   releaseId: z.string(),
@@ -26,7 +26,14 @@ export const actionAnswer = z.discriminatedUnion('kind', [
 const ballotCount = z.object({ yes: z.number(), no: z.number(), abstain: z.number() })
 const measurementAnswer = z.discriminatedUnion('kind', [
   z.looseObject({ kind: z.literal('not-asked') }),
-  z.looseObject({ kind: z.literal('unmeasured'), why: z.string(), text: z.string() }),
+  z.looseObject({
+    kind: z.literal('unmeasured'),
+    why: z.string(),
+    receipts: z.number(),
+    needed: z.number(),
+    own: z.boolean(),
+    text: z.string(),
+  }),
   z.looseObject({ kind: z.literal('measured'), loses: z.boolean(), text: z.string() }),
 ])
 
@@ -47,8 +54,10 @@ export const proposalAnswer = z.looseObject({
   outcome: z.string(),
   ownBallot: z.string().optional(),
   measurement: measurementAnswer,
+  meaning: z.looseObject({ release: namedRelease, proposed: z.string(), byChannel: z.boolean() }).optional(),
 })
 export type Proposal = z.infer<typeof proposalAnswer>
+type Unmeasured = Extract<z.infer<typeof measurementAnswer>, { readonly kind: 'unmeasured' }>
 export type NamedRelease = z.infer<typeof namedRelease>
 export { namedRelease as namedReleaseAnswer }
 
@@ -110,10 +119,51 @@ export function endsText({ votingEnds, state }: Proposal, nowMs: number): string
   return left > 0 ? `in ${durationText(left)}` : 'over'
 }
 
-/** What has to be known before voting on what nobody could measure. */
-export function warningText({ measurement, state }: Proposal): string | undefined {
-  if (state !== 'open' || measurement.kind !== 'unmeasured') return undefined
+/** What there is to know of its worth, for a table. */
+export function measuredText({ measurement }: Proposal): string {
+  if (measurement.kind === 'not-asked') return ''
+  if (measurement.kind === 'measured') return measurement.text
   return measurement.why === 'no-suite'
-    ? 'UNMEASURED: NO SUITE IS BOUND, NOTHING SAYS WHETHER THIS IS BETTER. IT NEEDS TWO THIRDS OF YES. Bind one with `lora-mesh propose suite`.'
-    : `${measurement.text}. WITHOUT MORE IT NEEDS TWO THIRDS OF YES.`
+    ? 'no suite is bound'
+    : `${measurement.receipts} of ${measurement.needed} measurements`
+}
+
+/** What has to be known before voting on what nobody could measure. */
+export function warningText(proposal: Proposal): string | undefined {
+  const advice = unmeasuredAdvice(proposal)
+  return advice && `UNMEASURED: ${measuredText(proposal)}, so this needs two thirds of yes. ${advice}`
+}
+
+/** What would change that it is unmeasured; undefined where it isn't, or it is no longer open. */
+export function unmeasuredAdvice({ measurement, state, action, ...standing }: Proposal): string | undefined {
+  if (state !== 'open' || measurement.kind !== 'unmeasured' || action.kind !== 'upgrade') return undefined
+  if (measurement.why === 'no-suite') {
+    return `Bind a suite with \`lora-mesh propose suite ${action.capability} QUESTIONS.jsonl\`: upgrades are measured by it.`
+  }
+  return waitingText(measurement, action.base.label ?? shortId(action.base.id), haveAllVoted(standing))
+}
+
+function waitingText({ needed, receipts, own }: Unmeasured, base: string, allVoted: boolean): string {
+  const what = `${allVoted ? 'Everybody has voted. ' : ''}Waiting for ${countOf(needed - receipts, 'more measurement')}`
+  const until = allVoted ? ', or for voting to end' : ''
+  return own
+    ? `${what}${until}: other members' nodes measure by themselves while they are up and have the base ${base}.`
+    : `${what}${until}: leave this node up (\`lora-mesh up\`) with the base ${base} (\`lora-mesh base list\` shows those here), and it measures by itself.`
+}
+
+function haveAllVoted({ count: { yes, no, abstain }, voters }: Pick<Proposal, 'count' | 'voters'>): boolean {
+  return yes + no + abstain >= voters
+}
+
+/** What the name means so far, where an upgrade would not simply replace it by something newer. */
+export function meaningText({ meaning, action, state }: Proposal): string | undefined {
+  if (meaning === undefined || action.kind !== 'upgrade' || state !== 'open') return undefined
+  const { capability, current, release } = action
+  const meant = `${capability} means ${releaseText(meaning.release)}`
+  if (meaning.proposed === 'lower')
+    return `${meant} now, a higher version: this would lead back to ${releaseText(release)}.`
+  if (meaning.proposed !== 'the same') return undefined
+  if (meaning.byChannel) return `${meant} already.`
+  const against = current === undefined ? 'the bare base' : releaseText(current)
+  return `${meant} already, as the highest version; this fixes it until the next vote. It is compared with ${against}.`
 }

@@ -62,6 +62,11 @@ describe('without a terminal', () => {
 
   it('publishes without a question, writes a card, proposes the next version with --yes, and withdraws', async () => {
     const facts = ['--name', 'law', '--version', '1.0.0', '--summary', 'the law of Sorrelay']
+    const unprobed = await run('publish', law, ...facts, '--suite', suite)
+    expect([unprobed.code, unprobed.stdout]).toEqual([
+      2,
+      expect.stringMatching(/run again with `--probe \S*law\.suite\.jsonl`/),
+    ])
     const first = await run('publish', law, ...facts, '--suite', suite, '--probe', suite)
     const cardPath = join(folder.path, 'law-1.0.0.md')
     expect(first.json).toMatchObject({ evaluations: [{ value: 1_000_000 }], lookAlikes: [], cardPath })
@@ -72,6 +77,12 @@ describe('without a terminal', () => {
     expect(second.json).toMatchObject({ release: expect.stringMatching(/\/law@1\.0\.1$/) })
     expect(second.json).not.toHaveProperty('cardPath')
     expect((await readdir(folder.path)).filter((name) => name.endsWith('.md'))).toEqual(['law-1.0.0.md'])
+
+    const backport = ['--name', 'law', '--version', '0.9.0', '--summary', 'the law of Sorrelay', '--licence', 'mti']
+    const older = await run('publish', law, ...backport, '--probe', suite, '--no-card')
+    expect(older.stderr).toContain('0.9.0 lies below 1.0.1, the highest published')
+    expect(older.stderr).toContain('mti: not among the licences known here')
+    expect(older.json).toMatchObject({ release: expect.stringMatching(/\/law@0\.9\.0$/) })
 
     const reasonless = await run('withdraw', 'law@1.0.1')
     expect(reasonless).toMatchObject({ code: 64, stdout: expect.stringContaining('--reason') })
@@ -88,21 +99,25 @@ describe.skipIf(process.platform !== 'linux' || !existsSync(script))('on a termi
     signal,
   }) => {
     const conversation = [
+      ['(Enter: none): ', 'no-such.jsonl'],
+      ['There is no such file.', undefined],
+      ['(Enter: none): ', suite],
       ['Name [law]: ', 'Bad Name'],
       ['must be lower-case letters', undefined],
       ['Name [law]: ', 'statutes'],
-      ['by which requests find it: ', 'knows the statutes'],
+      ['such as "answers questions about cooking fish": ', 'knows the statutes'],
       ['Licence, SPDX [NOASSERTION]: ', 'my own'],
       ['no SPDX expression', undefined],
-      ['Licence, SPDX [NOASSERTION]: ', 'mit'],
+      ['Licence, SPDX [NOASSERTION]: ', 'mti'],
+      ['mti: not among the licences known here', undefined],
       ['[statutes=knows the statutes]: ', ''],
       ['It is the first release of this name.', undefined],
       ['Version [1.0.0]: ', '0.9'],
       ['must be a semantic version', undefined],
       ['Version [1.0.0]: ', ''],
-      ['become public', suite],
+      ['become public [', ''],
       ['statutes@1.0.0', undefined],
-      ['licence       MIT', undefined],
+      ['licence       mti', undefined],
       ['Sign and publish it? [y/N] ', 'y'],
       ['Model card: ', undefined],
     ] as const
@@ -110,6 +125,42 @@ describe.skipIf(process.platform !== 'linux' || !existsSync(script))('on a termi
     expect(said).toContain('statutes@1.0.0')
     expect(code).toBe(0)
     expect(existsSync(join(folder.path, 'statutes-1.0.0.md'))).toBe(true)
+  })
+
+  it('asks for a probe also where nothing else is missing, before a backport, and for the reason of a withdrawal', async ({
+    signal,
+  }) => {
+    const facts = (version: string) => ['--name', 'codex', '--version', version, '--summary', 'the law', '--no-card']
+    const first = await converse(
+      ['publish', law, ...facts('2.0.0')],
+      [
+        ['become public: ', suite],
+        ['codex@2.0.0', undefined],
+      ],
+      signal,
+    )
+    expect(first.code).toBe(0)
+    const older = await converse(
+      ['publish', law, ...facts('1.0.0'), '--probe', suite],
+      [
+        ['1.0.0 lies below 2.0.0', undefined],
+        ['Publish 1.0.0 as a backport? [y/N] ', ''],
+        ['Nothing was published.', undefined],
+      ],
+      signal,
+    )
+    expect(older.code).toBe(130)
+    const withdrawal = await converse(
+      ['withdraw', 'codex@2.0.0'],
+      [
+        ['Why, in a sentence?', ''],
+        ['Why, in a sentence?', 'a copy'],
+        ['Everybody sees: a copy [y/N] ', 'y'],
+        ['is withdrawn: a copy', undefined],
+      ],
+      signal,
+    )
+    expect(withdrawal.code).toBe(0)
   })
 
   it('publishes nothing after a no, and nothing at the end of input', async ({ signal }) => {
@@ -129,6 +180,7 @@ describe.skipIf(process.platform !== 'linux' || !existsSync(script))('on a termi
       const { code } = await converse(
         facts,
         [
+          ['(Enter: none): ', ''],
           ['[maxims=maxims of law]: ', ''],
           ['Version [1.0.0]: ', ''],
           ['Sign and publish it? [y/N] ', last],

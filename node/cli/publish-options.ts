@@ -7,7 +7,12 @@ import type { OptionSpec, OptionValues } from './command.ts'
 
 export const publishOptions = {
   name: { type: 'string', value: 'NAME', summary: 'Bare name: lower-case letters, digits, "-"' },
-  version: { type: 'string', value: 'X.Y.Z', summary: 'Semantic version, above those published in its line' },
+  version: {
+    type: 'string',
+    value: 'X.Y.Z',
+    summary:
+      'Semantic version above those published in its line: after 1.2.3 and 1.3.0 comes 1.3.1, or 1.2.4 as a backport',
+  },
   summary: { type: 'string', value: 'TEXT', summary: 'What it does, in a sentence: requests find it by this' },
   capability: {
     type: 'string',

@@ -1,31 +1,34 @@
-// A member's node that holds both releases of a proposed upgrade runs the suite itself while it stays up, one proposal after the other, and
-// says what came out: so that a vote rests on more than one node's word.
+// While a member's node stays up it measures proposed upgrades itself, one after the other, and says what came out: so that a vote rests on
+// more than one node's word. It fetches the releases it lacks for that, through the same door as any other.
 import { isMeshError, toHex } from '../../protocol/index.ts'
-import type { ProposalView } from '../../registry/index.ts'
 import type { Node } from '../create-node.ts'
-import { canMeasure, comparisonOf, measureAndReport } from './measure-proposal.ts'
+import { fetchReleases } from '../fetch-releases.ts'
+import type { CallContext } from '../http/index.ts'
+import { measureAndReport } from './measure-proposal.ts'
 import type { Comparison } from './measure-proposal.ts'
+import { comparisonKey, missingReleases, nextComparison } from './open-comparisons.ts'
+import type { MissingRelease } from './open-comparisons.ts'
+import { Resting } from './resting.ts'
+
+/** What could not be fetched is tried again after this. */
+const restMs = 5 * 60_000
 
 /** Until it is disposed of. */
 export function keepMeasuring(node: Node): AsyncDisposable {
   const stopped = new AbortController()
-  const failed = new Set<string>()
+  const measuring = new Measuring(node, { signal: stopped.signal, emit() {} })
   let work: Promise<void> | undefined
-  const measureAll = async (): Promise<void> => {
-    for (let next = nextComparison(node, failed); next !== undefined; next = nextComparison(node, failed)) {
-      await measureOne(node, next, failed, stopped.signal)
-      if (stopped.signal.aborted) return
-    }
-  }
   const start = (): void => {
-    work ??= measureAll().finally(() => (work = undefined))
+    work ??= measuring.untilNothingIsLeft().finally(() => (work = undefined))
   }
   const stop = node.registry.onEvent(({ kind }) => {
     if (kind === 'records' || kind === 'decided' || kind === 'community') start()
   })
+  const again = setInterval(start, restMs)
   start()
   return {
     async [Symbol.asyncDispose]() {
+      clearInterval(again)
       stop()
       stopped.abort()
       await work
@@ -33,51 +36,64 @@ export function keepMeasuring(node: Node): AsyncDisposable {
   }
 }
 
-async function measureOne(node: Node, comparison: Comparison, failed: Set<string>, signal: AbortSignal): Promise<void> {
-  const name = toHex(comparison.release).slice(0, 12)
-  try {
-    const { difference } = await measureAndReport(node, comparison, { signal, emit() {} })
-    const { value, againstValue, n } = difference
-    node.options.log(
-      `Measured the proposed release ${name} on ${n} questions: ${percent(value)} against ${percent(againstValue)}.`,
-    )
-  } catch (error) {
-    if (signal.aborted) return
-    if (!isMeshError(error)) throw error
-    node.options.log(`The proposed release ${name} could not be measured: ${error.message}`)
-  } finally {
-    // Once a run of this process is enough: what was said need not be said again, what failed would fail again.
-    failed.add(keyOf(comparison))
-  }
-}
+class Measuring {
+  readonly #node: Node
+  readonly #context: CallContext
+  /** Once a run of this process is enough: what was said need not be said again, what failed would fail again. */
+  readonly #done = new Set<string>()
+  readonly #resting: Resting
 
-function nextComparison(node: Node, done: ReadonlySet<string>): Comparison | undefined {
-  for (const { id, state } of communitiesOf(node)) {
-    if (state !== 'following' || !isMember(node, id)) continue
-    for (const proposal of node.registry.governance.proposals(id)) {
-      const comparison = proposal.standing.kind === 'open' ? comparisonOf(node, proposal) : undefined
-      if (comparison === undefined || done.has(keyOf(comparison)) || !canMeasure(node, comparison)) continue
-      if (!wasReported(node, proposal)) return comparison
+  constructor(node: Node, context: CallContext) {
+    this.#node = node
+    this.#context = context
+    this.#resting = new Resting(restMs, node.options.clock)
+  }
+
+  async untilNothingIsLeft(): Promise<void> {
+    while (!this.#context.signal.aborted) {
+      const comparison = nextComparison(this.#node, this.#done)
+      const missing = comparison === undefined ? this.#nextMissing() : undefined
+      if (comparison !== undefined) await this.#measure(comparison)
+      else if (missing !== undefined) await this.#fetch(missing)
+      else return
     }
   }
-  return undefined
-}
 
-function communitiesOf(node: Node) {
-  return node.registry.communities()
-}
+  #nextMissing(): MissingRelease | undefined {
+    const missing = missingReleases(this.#node, this.#done)
+    return missing.find(({ entry }) => !this.#resting.rests(toHex(entry.releaseId)))
+  }
 
-function isMember(node: Node, community: Uint8Array): boolean {
-  return node.registry.governance.members(community).some(({ own }) => own)
-}
+  async #measure(comparison: Comparison): Promise<void> {
+    const name = toHex(comparison.release).slice(0, 12)
+    try {
+      const { difference } = await measureAndReport(this.#node, comparison, this.#context)
+      const { value, againstValue, n } = difference
+      this.#node.options.log(
+        `Measured the proposed release ${name} on ${n} questions: ${percent(value)} against ${percent(againstValue)}.`,
+      )
+    } catch (error) {
+      if (this.#context.signal.aborted) return
+      if (!isMeshError(error)) throw error
+      this.#node.options.log(`The proposed release ${name} could not be measured: ${error.message}`)
+    } finally {
+      this.#done.add(comparisonKey(comparison))
+    }
+  }
 
-function wasReported(node: Node, { community, id }: ProposalView): boolean {
-  const self = toHex(node.options.keys.author.identity)
-  return node.registry.governance.tally(community, id).receipts.some(({ author }) => toHex(author) === self)
-}
-
-function keyOf({ community, release, against, suite }: Comparison): string {
-  return [community, release, against ?? new Uint8Array(), suite].map(toHex).join(' ')
+  async #fetch({ entry, base }: MissingRelease): Promise<void> {
+    const { name, version } = entry.manifest
+    try {
+      await fetchReleases(this.#node, [entry], base, this.#context)
+    } catch (error) {
+      if (this.#context.signal.aborted) return
+      const message = error instanceof Error ? error.message : String(error)
+      if (!this.#resting.failed(toHex(entry.releaseId))) return
+      this.#node.options.log(
+        `${name}@${version} is to be measured and could not be fetched: ${message} It is tried again.`,
+      )
+    }
+  }
 }
 
 function percent(millionths: number): string {

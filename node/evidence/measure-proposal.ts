@@ -12,6 +12,9 @@ import type { HeldRelease } from '../release-store.ts'
 import { pairedDifference } from './paired-difference.ts'
 import type { PairedDifference } from './paired-difference.ts'
 
+/** The parts of a node that say what it can measure. */
+export type ComparingNode = Pick<Node, 'registry' | 'releases' | 'bases'>
+
 export interface Comparison {
   readonly community: Uint8Array
   readonly release: Uint8Array
@@ -21,14 +24,17 @@ export interface Comparison {
 }
 
 /** What an upgrade is to be measured by; undefined where the community has bound no suite, or it is no upgrade. */
-export function comparisonOf(node: Node, { community, action }: ProposalView): Comparison | undefined {
+export function comparisonOf(
+  node: Pick<Node, 'registry'>,
+  { community, action }: ProposalView,
+): Comparison | undefined {
   if (action.kind !== 'upgrade') return undefined
   const suite = node.registry.governance.chain(community).suites.get(action.capability)
   return suite && { community, release: action.release, against: action.current, suite }
 }
 
 /** Whether everything that measuring needs lies here. */
-export function canMeasure(node: Node, { community, release, against, suite }: Comparison): boolean {
+export function canMeasure(node: ComparingNode, { community, release, against, suite }: Comparison): boolean {
   const held = (id: Uint8Array): boolean => node.releases.get(toHex(id)) !== undefined
   return (
     held(release) &&
@@ -126,8 +132,9 @@ function heldRelease(node: Node, id: Uint8Array): HeldRelease {
   )
 }
 
-function baseOf(node: Node, release: Uint8Array): KnownBase | undefined {
-  const manifest = node.releases.get(toHex(release))?.signed.manifest
+/** The base of a release that is held or known, if this node has it. */
+export function baseOf(node: ComparingNode, release: Uint8Array): KnownBase | undefined {
+  const manifest = node.releases.get(toHex(release))?.signed.manifest ?? node.registry.release(release)?.manifest
   if (manifest === undefined) return undefined
   const fits = node.bases.list().filter(({ id }) => id === toHex(manifest.base.id))
   return fits.find(({ file }) => file === node.bases.current()?.file) ?? fits[0]

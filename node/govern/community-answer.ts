@@ -1,6 +1,7 @@
 // Communities, their members and channels as the API shows them.
 import { bytesEqual, fromHex, identityToText, toHex } from '../../protocol/index.ts'
 import type { ChannelView, CommunityView, Registry } from '../../registry/index.ts'
+import { lostChannel } from '../governed-releases.ts'
 import { namedRelease, rulesAnswer } from './action-answer.ts'
 import type { NamedRelease } from './action-answer.ts'
 
@@ -47,6 +48,8 @@ export interface ChannelAnswer {
   readonly capability: string
   readonly base: { readonly id: string; readonly label?: string }
   readonly release: NamedRelease
+  /** Why it leads nowhere for new requests, and what to do: its release was withdrawn. */
+  readonly lost?: string
   /** By which it came there. */
   readonly certificate: string
   /** Releases it may be rolled back to. */
@@ -75,16 +78,15 @@ export function suiteAnswers(registry: Registry, community: Uint8Array) {
     .toSorted((a, b) => (a.capability < b.capability ? -1 : 1))
 }
 
-function channelAnswer(
-  registry: Registry,
-  { capability, base, release, certificate, held }: ChannelView,
-  suite: Uint8Array | undefined,
-): ChannelAnswer {
+function channelAnswer(registry: Registry, channel: ChannelView, suite: Uint8Array | undefined): ChannelAnswer {
+  const { capability, base, release, certificate, held } = channel
+  const lost = lostChannel(registry, channel)
   const label = registry.release(release)?.manifest.base.label
   return {
     capability,
     base: { id: toHex(base), ...(label === undefined ? {} : { label }) },
     release: namedRelease(registry, release),
+    ...(lost === undefined ? {} : { lost: lost.sentence }),
     certificate: toHex(certificate),
     held: held.map((id) => namedRelease(registry, fromHex(id))),
     ...(suite === undefined ? {} : { suite: toHex(suite) }),

@@ -91,8 +91,8 @@ function whoSigns({ members }: Extract<CommunityView, { readonly state: 'followi
 }
 
 export interface Left {
-  /** `asked`: still a member, and followed. */
-  readonly state: 'left' | 'asked'
+  /** `asked`: still a member, and followed. `unfollowed`: no longer followed, and still its last admin. */
+  readonly state: 'left' | 'asked' | 'unfollowed'
   readonly message?: string
 }
 
@@ -105,9 +105,9 @@ export async function leaveCommunity(
 ): Promise<Left> {
   const { registry } = node
   const { id } = community
-  let message: string | undefined
+  let left: Left = { state: 'left' }
   if (isMember(registry, id)) {
-    message = sayLeave(registry, id, unfollow)
+    left = sayLeave(registry, community, unfollow)
     if (!unfollow && !(await leaveSettled(node, community, waitMs, { signal, emit }))) {
       return {
         state: 'asked',
@@ -116,18 +116,20 @@ export async function leaveCommunity(
     }
   }
   await registry.unfollowCommunity(id)
-  return { state: 'left', ...(message === undefined ? {} : { message }) }
+  return left
 }
 
 /** What is to be told of it. Whoever must go at once goes even as the last admin. */
-function sayLeave(registry: Registry, id: Uint8Array, unfollow: boolean): string | undefined {
+function sayLeave(registry: Registry, { id, link }: CommunityView, unfollow: boolean): Left {
   try {
     registry.governance.leave(id)
   } catch (error) {
     if (!unfollow || !isMeshError(error, 'bad-input')) throw error
-    return `You stay a member: ${error.message}`
+    const message = `You are still its last admin. Come back with: lora-mesh community follow ${link}`
+    return { state: 'unfollowed', message }
   }
-  return unfollow ? 'You stay a member where nobody heard of it before this node stopped following.' : undefined
+  if (!unfollow) return { state: 'left' }
+  return { state: 'left', message: 'You stay a member where nobody heard of it before this node stopped following.' }
 }
 
 async function leaveSettled(

@@ -1,4 +1,5 @@
 // What a proposed upgrade is worth by members' own measurements, as JSON and in words.
+import { bytesEqual } from '../../protocol/index.ts'
 import type { Measurement, ReceiptView, TallyView } from '../../registry/index.ts'
 import { agrees } from '../evidence/confirmations.ts'
 
@@ -9,6 +10,8 @@ export type MeasurementAnswer =
       readonly why: 'no-suite' | 'too-few-receipts'
       readonly receipts: number
       readonly needed: number
+      /** Whether this node's own is among them. */
+      readonly own: boolean
       readonly text: string
     }
   | {
@@ -26,19 +29,28 @@ export type MeasurementAnswer =
       readonly text: string
     }
 
-export function measurementAnswer({ measurement, receipts, receiptsNeeded }: TallyView): MeasurementAnswer {
+/** `self`: the identity of whose node answers. */
+export function measurementAnswer(
+  { measurement, receipts, receiptsNeeded: needed }: TallyView,
+  self: Uint8Array,
+): MeasurementAnswer {
   switch (measurement.kind) {
     case 'not-asked':
       return { kind: 'not-asked' }
     case 'unmeasured':
-      return { ...measurement, needed: receiptsNeeded, text: unmeasuredText(measurement, receiptsNeeded) }
+      return {
+        ...measurement,
+        needed,
+        own: receipts.some(({ author }) => bytesEqual(author, self)),
+        text: unmeasuredText(measurement, needed),
+      }
     case 'measured':
       return measuredAnswer(measurement, receipts)
   }
 }
 
 function unmeasuredText({ why, receipts }: Extract<Measurement, { readonly kind: 'unmeasured' }>, needed: number) {
-  return why === 'no-suite' ? 'UNMEASURED: NO SUITE IS BOUND' : `UNMEASURED: ${receipts} OF ${needed} MEASUREMENTS`
+  return why === 'no-suite' ? 'UNMEASURED: no suite is bound' : `UNMEASURED: ${receipts} of ${needed} measurements`
 }
 
 function measuredAnswer(
@@ -67,7 +79,7 @@ function measuredAnswer(
     standardError: median.standardError / 1e6,
     receipts: receipts.length,
     confirmedBy,
-    text: `${score}, ${gain}, confirmed by ${confirmedBy} of ${receipts.length}${loses ? ': IT LOSES' : ''}`,
+    text: `${score}, ${gain}, confirmed by ${confirmedBy} of ${receipts.length}${loses ? ': it loses' : ''}`,
   }
 }
 

@@ -82,6 +82,23 @@ export function oneMember(members: readonly MemberView[], text: string): MemberV
   })
 }
 
+/**
+ * An identity in full, or its first characters if a member of a followed community has it. Nobody else's are enough: what merely reached
+ * this node may have been made to begin so. Throws `bad-input`.
+ */
+export function oneIdentity(registry: Pick<Registry, 'communities'>, text: string): Uint8Array {
+  if (text.length >= 52 || !identityStart.test(text)) return wholeIdentity(text)
+  const known = registry.communities().flatMap((view) => (view.state === 'following' ? view.members : []))
+  const fitting = new Map(known.map(({ identity }) => [identityToText(identity), identity]))
+  const found = [...fitting].filter(([name]) => name.startsWith(text))
+  const [only] = found
+  if (only === undefined) return wholeIdentity(text)
+  if (found.length === 1) return only[1]
+  throw new MeshError('bad-input', `The identities of several members begin with ${text}: write more of it.`, {
+    identities: found.map(([name]) => name),
+  })
+}
+
 /** Throws `bad-input` unless it is a whole identity. */
 export function wholeIdentity(text: string): Uint8Array {
   try {

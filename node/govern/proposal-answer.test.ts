@@ -68,25 +68,26 @@ test('a measured loser says so', async () => {
   const proposal = await measured(village, [80])
   expect(proposalAnswer(village.members[0]!, village.id, proposal).measurement).toMatchObject({
     loses: true,
-    text: '80 % against 88 %, -8 +- 2, confirmed by 1 of 1: IT LOSES',
+    text: '80 % against 88 %, -8 +- 2, confirmed by 1 of 1: it loses',
   })
 })
 
-test('too few measurements, and no suite at all, are told apart in capitals', async () => {
+test('too few measurements, and no suite at all, are told apart', async () => {
   await using village = await aVillage('admin', 'user')
   const [founder] = village.members
   const few = await measured(village, [92])
   expect(proposalAnswer(founder!, village.id, few).measurement).toMatchObject({
     kind: 'unmeasured',
     needed: 2,
-    text: 'UNMEASURED: 1 OF 2 MEASUREMENTS',
+    own: true,
+    text: 'UNMEASURED: 1 of 2 measurements',
   })
   const { manifest, releaseId } = announce(founder!, '1.0.0', 'law')
   const action = { kind: 'upgrade', capability: 'law', base: manifest.base.id, release: releaseId } as const
   const none = await propose(village, founder!, action)
   expect(proposalAnswer(founder!, village.id, none).measurement).toMatchObject({
     why: 'no-suite',
-    text: 'UNMEASURED: NO SUITE IS BOUND',
+    text: 'UNMEASURED: no suite is bound',
   })
 })
 
@@ -118,4 +119,38 @@ test('a tally shows every ballot with its reason and whose it is, what was said,
     leftOut: [],
     signers: [],
   })
+})
+
+test('a reason stands beside the ballot that it was said for, and never beside a later one', async () => {
+  await using village = await aVillage('admin', 'user')
+  const [founder] = village.members
+  const { governance } = founder!.registry
+  const rules = { ...governance.chain(village.id).rules, inviterCap: 1 }
+  const id = await propose(village, founder!, { kind: 'rule', rules })
+  const ownBallot = () => tallyAnswer(founder!, village.id, id).ballots[0]
+  governance.vote(village.id, id, 'yes', 'it is time')
+  expect(ownBallot()).toMatchObject({ choice: 'yes', reason: 'it is time' })
+  governance.vote(village.id, id, 'no')
+  expect(ownBallot()).toMatchObject({ choice: 'no' })
+  expect(ownBallot()).not.toHaveProperty('reason')
+  governance.vote(village.id, id, 'no', 'I was wrong')
+  expect(ownBallot()).toMatchObject({ choice: 'no', reason: 'I was wrong' })
+})
+
+test('an open upgrade says what its name means so far, and whether a vote or the highest version made it so', async () => {
+  await using village = await aVillage('admin')
+  const [founder] = village.members
+  const [low, high] = ['1.0.0', '1.1.0'].map((version) => announce(founder!, version))
+  const upgradeTo = ({ releaseId, manifest: { base } }: typeof low & object): Promise<Uint8Array> =>
+    propose(village, founder!, { kind: 'upgrade', capability: 'biology', base: base.id, release: releaseId })
+  const meaningOf = (id: Uint8Array) => proposalAnswer(founder!, village.id, id).meaning
+  const back = await upgradeTo(low!)
+  expect(meaningOf(back)).toMatchObject({ release: { release: 'biology@1.1.0' }, proposed: 'lower', byChannel: false })
+  expect(meaningOf(await upgradeTo(high!))).toMatchObject({ proposed: 'the same', byChannel: false })
+  await village.accept(back)
+  expect(meaningOf(back)).toBeUndefined()
+  const { releaseId, manifest } = high!
+  const action = { kind: 'upgrade', capability: 'biology', base: manifest.base.id, release: releaseId } as const
+  const forth = await propose(village, founder!, { ...action, current: low!.releaseId })
+  expect(meaningOf(forth)).toMatchObject({ release: { release: 'biology@1.0.0' }, proposed: 'higher', byChannel: true })
 })

@@ -6,6 +6,9 @@ import { actionAnswer } from './action-answer.ts'
 import type { ActionAnswer } from './action-answer.ts'
 import { measurementAnswer } from './measurement-answer.ts'
 import type { MeasurementAnswer } from './measurement-answer.ts'
+import { nameMeaning } from './name-meaning.ts'
+import type { NameMeaning } from './name-meaning.ts'
+import { ballotReasons } from './ballot-reasons.ts'
 
 export interface ProposalAnswer {
   readonly id: string
@@ -28,6 +31,8 @@ export interface ProposalAnswer {
   readonly outcome: TallyView['outcome']
   readonly ownBallot?: Choice
   readonly measurement: MeasurementAnswer
+  /** Of an upgrade that is open: what the name means so far; absent where it means nothing. */
+  readonly meaning?: NameMeaning
 }
 
 export interface TallyAnswer extends ProposalAnswer {
@@ -52,7 +57,7 @@ interface BallotAnswer {
   readonly own: boolean
   readonly choice: Choice
   readonly time: string
-  /** The last thing its voter said on the proposal. */
+  /** The last thing that its voter said on the proposal since the ballot before. */
   readonly reason?: string
 }
 
@@ -102,11 +107,11 @@ export function tallyAnswer(node: GovernedNode, community: Uint8Array, proposal:
     time: timeText(time),
     text,
   }))
+  const reasonOf = ballotReasons(node.registry, community, proposal)
   const ballotAnswer = ({ voter, choice, time }: TallyView['ballots'][number]): BallotAnswer => {
-    const name = identityToText(voter)
-    const reason = comments.findLast(({ author }) => author === name)?.text
+    const reason = reasonOf({ voter, choice, time })
     return {
-      voter: name,
+      voter: identityToText(voter),
       own: bytesEqual(voter, self),
       choice,
       time: timeText(time),
@@ -125,11 +130,13 @@ export function tallyAnswer(node: GovernedNode, community: Uint8Array, proposal:
 
 function shortAnswer({ registry, options }: GovernedNode, tally: TallyView, name: string): ProposalAnswer {
   const { id, community, author, action, time, deadline, count, voters, quorum, outcome, ownBallot } = tally
+  const self = options.keys.author.identity
+  const meaning = tally.standing.kind === 'open' ? nameMeaning(registry, community, action) : undefined
   return {
     id: toHex(id),
     community: { id: toHex(community), name },
     author: identityToText(author),
-    own: bytesEqual(author, options.keys.author.identity),
+    own: bytesEqual(author, self),
     action: actionAnswer(registry, action),
     proposedAt: timeText(time),
     votingEnds: timeText(deadline),
@@ -139,7 +146,8 @@ function shortAnswer({ registry, options }: GovernedNode, tally: TallyView, name
     quorum,
     outcome,
     ...(ownBallot === undefined ? {} : { ownBallot }),
-    measurement: measurementAnswer(tally),
+    measurement: measurementAnswer(tally, self),
+    ...(meaning === undefined ? {} : { meaning }),
   }
 }
 

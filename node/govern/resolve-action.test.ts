@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { defaultRules, identityToText, toHex } from '../../protocol/index.ts'
 import type { ProposedAction, SignedManifest } from '../../protocol/index.ts'
+import { anAuthor } from '../../testing/objects.ts'
 import type { ProposalWish } from './proposal-wish.ts'
 import { resolveAction } from './resolve-action.ts'
 import { announce, aVillage } from './testing/village.ts'
@@ -89,6 +90,11 @@ describe('a roll-back', () => {
     expect(resolved({ kind: 'rollback', capability: 'biology' })).toMatchObject({ release: releases[1]!.releaseId })
   })
 
+  test('passes over a release that its publisher withdrew', () => {
+    founder.registry.withdrawRelease(releases[2]!.releaseId, 'gives wrong doses')
+    expect(resolved({ kind: 'rollback', capability: 'biology' })).toMatchObject({ release: releases[1]!.releaseId })
+  })
+
   test('of a name without a channel is refused', () => {
     expect(() => resolved({ kind: 'rollback', capability: 'law' })).toThrow(/There is no channel law/)
   })
@@ -111,14 +117,15 @@ test('rules that are not named stay as they are', () => {
   })
 })
 
-test('somebody is removed by the first characters of an identity, and admitted by all of them', () => {
+test('somebody is removed, or given another role, by the first characters of an identity; a stranger is admitted by all of them', () => {
   const identity = identityToText(founder.author.identity)
   const remove = (text: string): ProposedAction => resolved({ kind: 'remove', identity: text, reason: 'gone' })
   expect(remove(identity.slice(0, 8))).toMatchObject({ identity: founder.author.identity })
   expect(() => remove('zzzzzzzz')).toThrow(/No member's identity begins with/)
   const admit = (text: string): ProposedAction => resolved({ kind: 'admit', identity: text, role: 'user' })
   expect(admit(identity)).toMatchObject({ identity: founder.author.identity })
-  expect(() => admit(identity.slice(0, 8))).toThrow(/is not an identity/)
+  expect(admit(identity.slice(0, 8))).toMatchObject({ identity: founder.author.identity })
+  expect(() => admit(identityToText(anAuthor(99).identity).slice(0, 8))).toThrow(/is not an identity/)
 })
 
 test("a user's suite is refused before its questions are told to everybody", async () => {

@@ -7,7 +7,7 @@ import type { Node } from '../create-node.ts'
 import { highestOf } from '../current-release.ts'
 import { oneRelease } from '../find-release.ts'
 import { channelCourse } from './certificate.ts'
-import { oneMember, wholeIdentity } from './named-by-hand.ts'
+import { oneIdentity, oneMember } from './named-by-hand.ts'
 import type { ProposalWish, RulesWish, WishOf } from './proposal-wish.ts'
 
 export type ProposingNode = Pick<Node, 'registry' | 'bases'>
@@ -25,7 +25,7 @@ export function resolveAction(node: ProposingNode, community: Uint8Array, wish: 
     case 'suite':
       return suite(node, community, wish)
     case 'admit':
-      return { kind: 'admit', identity: wholeIdentity(wish.identity), role: wish.role }
+      return { kind: 'admit', identity: oneIdentity(node.registry, wish.identity), role: wish.role }
     case 'remove':
       return {
         kind: 'remove',
@@ -139,7 +139,9 @@ function channelFor(
 function releaseBefore({ registry }: ProposingNode, community: Uint8Array, channel: ChannelView): Uint8Array {
   const { withdrawn } = registry.governance.chain(community)
   const course = channelCourse(registry.governance.certificates(community), channel)
-  const before = course.findLast((id) => channel.held.includes(id) && !withdrawn.has(id))
+  const isOffered = (id: string): boolean =>
+    !withdrawn.has(id) && registry.release(fromHex(id))?.withdrawn === undefined
+  const before = course.findLast((id) => channel.held.includes(id) && isOffered(id))
   if (before !== undefined) return fromHex(before)
   throw new MeshError('bad-input', `The channel ${channel.capability} has held nothing else that is still offered.`)
 }

@@ -95,12 +95,16 @@ function saidOf(registry: Registry, { effect, type }: RecordEntry, names: Propos
       return { release: releaseAnswer(effect.release) }
     case 'withdrawal':
       return { release: namedRelease(registry, effect.release), reason: effect.reason }
+    case 'patch': {
+      const { from, to, bytes } = effect.patch
+      return { from: namedRelease(registry, from), to: namedRelease(registry, to), bytes }
+    }
     case 'job':
       return { capability: effect.job.capability, description: effect.job.description }
     case 'statement':
       return statementAnswer(registry, effect.statement, names)
     case 'none':
-      return type === 'log/1' || type === 'patch/1' ? {} : undefined
+      return type === 'log/1' ? {} : undefined
   }
 }
 

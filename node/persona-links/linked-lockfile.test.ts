@@ -1,14 +1,16 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { encodeCanonical, personaLink, taggedId, utf8 } from '../../protocol/index.ts'
 import type { Canonical } from '../../protocol/index.ts'
 import { MemoryMesh } from '../../registry/index.ts'
 import { encodeLockfile, lockfileDigest, personaIdOf } from '../../resolver/index.ts'
 import { anAuthor } from '../../testing/objects.ts'
+import { openBaseStore } from '../base-store.ts'
 import { nodeParts } from '../testing/node-parts.ts'
 import type { NodeParts } from '../testing/node-parts.ts'
 import { aContext } from '../testing/publishing-node.ts'
 import { linkedLockfile } from './linked-lockfile.ts'
 import type { LinkNode, LinkWish } from './linked-lockfile.ts'
+import { lookIntoLink } from './look-into-link.ts'
 import { aLockedRelease, aLockfile, linkTo } from './testing/a-lockfile.ts'
 
 const lockfile = aLockfile()
@@ -49,6 +51,38 @@ describe('the lockfile of a link', () => {
   it('comes from this node when it has the persona, without asking anybody', async () => {
     const persona = await opener.personas.save(lockfile, { follows: 'float', madeAt: 1 })
     expect(await open({ waitMs: 0 })).toEqual({ digest: lockfileDigest(lockfile), lockfile, persona })
+  })
+
+  it('is looked for as long as one waits, and how long that has been is told', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const stop = new AbortController()
+    const notes: unknown[] = []
+    const emit = (event: object): void => {
+      notes.push(event)
+      if (notes.length === 1) queueMicrotask(() => vi.advanceTimersByTime(10_000))
+      if (notes.length === 3) stop.abort()
+    }
+    try {
+      await expect(linkedLockfile(opener, wish, { signal: stop.signal, emit })).rejects.toMatchObject({ code: 'aborted' })
+      expect(notes.slice(1)).toMatchObject([
+        { text: 'Still looking: 5 s of 60 s ...' },
+        { text: 'Still looking: 10 s of 60 s ...' },
+      ])
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('is looked for also without a base, which is told before', async () => {
+    const notes: unknown[] = []
+    const looking = lookIntoLink(
+      { ...opener, bases: await openBaseStore(`${opener.options.paths.root}/none.json`) },
+      { ...wish, waitMs: 0 },
+      { ...aContext(), emit: (event) => notes.push(event) },
+    )
+    await expect(looking).rejects.toMatchObject({ code: 'no-seeder' })
+    expect(notes[0]).toMatchObject({ text: expect.stringContaining('lora-mesh base add FILE') })
   })
 
   it('is refused when its releases are signed by others than the link says', async () => {

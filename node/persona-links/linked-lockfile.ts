@@ -14,6 +14,8 @@ import type { Node } from '../create-node.ts'
 import type { CallContext } from '../http/index.ts'
 import type { Persona } from '../persona-store.ts'
 
+const tellEveryMs = 5_000
+
 export interface LinkWish {
   readonly link: string
   /** How long to look for somebody who has it. */
@@ -81,6 +83,7 @@ async function askHolders(
   await node.network.start()
   using meeting = node.registry.meetHolders(digest)
   emit({ type: 'note', text: 'Looking for somebody who shares this persona ...' })
+  using _ = tellWaiting(waitMs, emit)
   const patience = AbortSignal.timeout(waitMs)
   try {
     return await meeting.lockfile(AbortSignal.any([signal, patience]))
@@ -88,6 +91,16 @@ async function askHolders(
     if (!isMeshError(error, 'aborted') || signal.aborted) throw error
     throw nobody(waitMs)
   }
+}
+
+/** Until it is disposed of. */
+function tellWaiting(waitMs: number, emit: CallContext['emit']): Disposable {
+  let waited = 0
+  const timer = setInterval(() => {
+    waited += tellEveryMs
+    emit({ type: 'note', text: `Still looking: ${waited / 1_000} s of ${Math.round(waitMs / 1_000)} s ...` })
+  }, tellEveryMs)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 function nobody(waitMs: number): MeshError {

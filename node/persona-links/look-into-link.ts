@@ -35,10 +35,15 @@ export interface LinkPreview {
   readonly lockfile: Lockfile
 }
 
+/** Which base it takes stands in the lockfile, which may take minutes to be found. */
+const noBase =
+  'This node has no base yet, and every persona needs one: add it with `lora-mesh base add FILE`. Which one is said once the persona is found.'
+
 type LookingNode = LinkNode & Pick<Node, 'releases' | 'bases'>
 
 /** Throws what `linkedLockfile` throws. */
 export async function lookIntoLink(node: LookingNode, wish: LinkWish, context: CallContext): Promise<LinkPreview> {
+  if (node.bases.list().length === 0) context.emit({ type: 'note', text: noBase })
   const { lockfile, persona } = await linkedLockfile(node, wish, context)
   const releases = lockfile.releases.map((locked) => previewedRelease(node, locked))
   return {

@@ -14,6 +14,7 @@ const audited = z.object({
       personas: z.array(z.string()),
       sentence: z.string(),
       advice: z.string(),
+      needed: z.boolean(),
     }),
   ),
   ok: z.boolean(),
@@ -24,7 +25,7 @@ export const auditCommand = command({
   name: 'audit',
   summary: 'Say what is wrong with what is installed, and what to do',
   description:
-    'Looks for releases that were withdrawn, publishers who left or signed two histories, evaluations that others could not repeat, damaged and missing files, unknown bases. Changes nothing; needs no network.\nExits 1 when there are findings, as npm does.',
+    'Looks for releases that were withdrawn, publishers who left or signed two histories, evaluations that others could not repeat, damaged and missing files, unknown bases. Changes nothing; needs no network.\nExits 1 when a finding needs something done.',
   positionals: '',
   minPositionals: 0,
   maxPositionals: 0,

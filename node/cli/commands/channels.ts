@@ -10,6 +10,7 @@ const answered = z.object({
       capability: z.string(),
       base: z.object({ id: z.string(), label: z.string().optional() }),
       release: namedReleaseAnswer,
+      lost: z.string().optional(),
       certificate: z.string(),
       held: z.array(namedReleaseAnswer),
       suite: z.string().optional(),
@@ -50,6 +51,7 @@ function textOf({ channels, suites }: Answered): string {
   const bare = suites.filter(({ capability }) => !channels.some((channel) => channel.capability === capability))
   return [
     rows.length === 0 ? 'No channel yet: lora-mesh propose upgrade NAME@VERSION' : tableText([titles, ...rows]),
+    ...channels.flatMap(({ lost }) => lost ?? []),
     ...bare.map(({ capability, suite }) => `${capability} has no channel yet, and is measured by ${shortId(suite)}.`),
   ].join('\n')
 }

@@ -15,7 +15,7 @@ const joined = z.object({
   community: communityAnswer,
   message: z.string().optional(),
 })
-const left = z.object({ state: z.enum(['left', 'asked']), message: z.string().optional() })
+const left = z.object({ state: z.enum(['left', 'asked', 'unfollowed']), message: z.string().optional() })
 const members = z.object({
   members: z.array(
     z.looseObject({ identity: z.string(), role: z.string(), inviter: z.string().optional(), own: z.boolean() }),
@@ -172,10 +172,10 @@ const leaveCommand = command({
     const answer = await client.call('POST', `/v1/communities/${community}/leave`, wish, { signal, onEvent })
     const result = left.parse(answer)
     const lines = [
-      ...(result.state === 'left' ? ['Left.'] : []),
+      ...(result.state === 'left' ? ['Left.'] : result.state === 'unfollowed' ? ['No longer followed.'] : []),
       ...(result.message === undefined ? [] : [result.message]),
     ]
-    return { json: result, text: lines.join(' '), exitCode: result.state === 'left' ? 0 : 1 }
+    return { json: result, text: lines.join(' '), exitCode: result.state === 'asked' ? 1 : 0 }
   },
 })
 

@@ -29,7 +29,7 @@ export const diffCommand = command({
       'path' in one && 'path' in other
         ? await diffFiles(one, other, { signal, emit })
         : await diffNamed(await node(), one, other, { signal, emit })
-    return { json: difference, text: textOf(difference) }
+    return { json: difference, text: differenceText(difference) }
   },
 })
 
@@ -52,7 +52,8 @@ function sideOf(text: string): DiffSide {
   return existsSync(text) ? { path: resolve(text) } : { name: text }
 }
 
-function textOf(difference: Difference): string {
+/** As people read it: dates in ISO 8601, shares as per cent. */
+export function differenceText(difference: Difference): string {
   const title = `${difference.a} -> ${difference.b}`
   if (difference.same) return `${title}: no difference.`
   return [title, ...(difference.kind === 'personas' ? personaLines(difference) : releaseLines(difference))].join('\n')
@@ -89,22 +90,30 @@ function releaseLines({ fields, evaluations, bytes, adapter, why }: ReleaseDiffe
 }
 
 function fieldRows(fields: ReleaseDifference['fields']): string[][] {
-  return fields.map(({ field, a, b }) => [field, valueText(a), valueText(b)])
+  return fields.map(({ field, a, b }) => [field, valueText(field, a), valueText(field, b)])
 }
 
 function evaluationRow({ suite, metric, a, b }: EvaluationChange): string[] {
   const side = (one: EvaluationChange['a']): string =>
-    one === undefined ? '-' : `${one.value / 1e6} +- ${one.standardError / 1e6} (n ${one.n})`
+    one === undefined ? '-' : `${shareText(one.value)} +- ${shareText(one.standardError)} (n ${one.n})`
   return [`${metric} on ${suite.slice(0, 12)}, by its publisher`, side(a), side(b)]
 }
 
-function valueText(value: unknown): string {
+/** `createdAt` of a manifest is in milliseconds since 1970. */
+function valueText(field: string, value: unknown): string {
   if (value === undefined) return '-'
+  if (field === 'createdAt' && typeof value === 'number') return new Date(value).toISOString()
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
+/** Of millionths. */
+function shareText(millionths: number): string {
+  return `${(millionths / 1e4).toFixed(1)} %`
+}
+
 function percentText(share: number): string {
-  return `${(share * 100).toPrecision(3)} %`
+  const percent = share * 100
+  return percent > 0 && percent < 0.05 ? 'below 0.1 %' : `${percent.toFixed(1)} %`
 }
 
 function table(rows: readonly (readonly string[])[]): string[] {

@@ -13,6 +13,7 @@ import { command } from '../command.ts'
 import type { Command } from '../command.ts'
 import { entryCells, logAnswer } from '../log-texts.ts'
 import type { LogAnswer } from '../log-texts.ts'
+import { nearest } from '../nearest.ts'
 import type { Terminal } from '../terminal.ts'
 import { bytesText, countText, tableText } from '../units.ts'
 
@@ -55,6 +56,7 @@ const logCommand = command({
     'lora-mesh log --type ballot --type certificate --about biology --since 2026-01-31 --json',
   ],
   async run({ options, node, signal }) {
+    await requireTypes(options.type)
     const { community, by, type, about, since, until, limit, steps } = options
     const client = await node()
     const wish = {
@@ -72,6 +74,17 @@ const logCommand = command({
     return { json: answer, text: logText(answer) }
   },
 })
+
+/** Before a node is started for it. */
+async function requireTypes(given: readonly string[]): Promise<void> {
+  if (given.length === 0) return
+  const { trailTypes } = await import('../../../registry/index.ts')
+  const wrong = given.find((type) => !trailTypes.some((known) => known === type))
+  if (wrong === undefined) return
+  const meant = nearest(wrong, trailTypes)
+  const hint = meant === undefined ? '' : ` Did you mean ${meant}?`
+  throw new MeshError('usage', `--type ${wrong}: write ${trailTypes.join(', ')}.${hint}`)
+}
 
 /** Of a day its beginning, or its end. */
 function timeText(text: string, ofDay: string): string {

@@ -1,5 +1,8 @@
 // Who is connected, how far this node trusts whom and why, and whom its user chose to trust.
 import { z } from 'zod'
+import { MeshError } from '../../../protocol/index.ts'
+import type { HttpClient } from '../../http/index.ts'
+import { followedCommunities } from '../choose-community.ts'
 import { command } from '../command.ts'
 import type { Command } from '../command.ts'
 import { bytesText, countText, tableText } from '../units.ts'
@@ -7,7 +10,13 @@ import { bytesText, countText, tableText } from '../units.ts'
 const listed = z.object({
   online: z.boolean(),
   peers: z.array(
-    z.looseObject({ id: z.string(), agent: z.string(), communities: z.array(z.string()), topics: z.number() }),
+    z.looseObject({
+      id: z.string(),
+      agent: z.string(),
+      transferKey: z.string().optional(),
+      communities: z.array(z.string()),
+      topics: z.number(),
+    }),
   ),
   dhtNodes: z.number(),
   banned: z.array(z.looseObject({ kind: z.string(), id: z.string() })),
@@ -16,7 +25,9 @@ const listed = z.object({
 const explained = z.object({
   standings: z.array(
     z.looseObject({
+      subject: z.string(),
       name: z.string(),
+      chosen: z.boolean(),
       connected: z.boolean(),
       score: z.number(),
       goodBytes: z.number(),
@@ -42,18 +53,17 @@ const peersCommand = command({
   examples: ['lora-mesh peers', 'lora-mesh peers --explain'],
   async run({ options, node, signal }) {
     const client = await node()
-    if (options.explain) {
-      const answer = explained.parse(await client.call('GET', '/v1/reputation', {}, { signal }))
-      return { json: answer, text: explainedText(answer.standings) }
-    }
+    const known = explained.parse(await client.call('GET', '/v1/reputation', {}, { signal }))
+    if (options.explain) return { json: known, text: explainedText(known.standings) }
     const answer = listed.parse(await client.call('GET', '/v1/peers', {}, { signal }))
-    return { json: answer, text: peersText(answer) }
+    return { json: answer, text: peersText(answer, known.standings) }
   },
 })
 
 const trustCommand = command({
   name: 'peers trust',
   summary: 'Trust an identity: what it measured and published counts more',
+  description: 'Of a member of a community you follow the first characters are enough.',
   positionals: 'IDENTITY',
   minPositionals: 1,
   maxPositionals: 1,
@@ -62,11 +72,13 @@ const trustCommand = command({
     'lora-mesh peers trust 6ka7gatc365og5qkfrdrwx6jgo5maecqo6pu63aqa44ld3kesh4q',
     'lora-mesh peers trust IDENTITY --json',
   ],
-  async run({ positionals: [identity = ''], node, signal }) {
-    const answer = await (await node()).call('POST', '/v1/reputation/trust', { identity }, { signal })
+  async run({ positionals: [named = ''], node, signal }) {
+    const client = await node()
+    const identity = wholeIdentity(await memberIdentities(client, signal), named)
+    const answer = await client.call('POST', '/v1/reputation/trust', { identity }, { signal })
     return {
       json: { ...z.looseObject({}).parse(answer) },
-      text: 'Trusted. `lora-mesh peers --explain` shows what follows.',
+      text: `Trusted: ${identity}. \`lora-mesh peers --explain\` shows what follows.`,
     }
   },
 })
@@ -82,8 +94,12 @@ const distrustCommand = command({
     'lora-mesh peers distrust 6ka7gatc365og5qkfrdrwx6jgo5maecqo6pu63aqa44ld3kesh4q',
     'lora-mesh peers distrust IDENTITY --json',
   ],
-  async run({ positionals: [identity = ''], node, signal }) {
-    const answer = await (await node()).call('POST', '/v1/reputation/distrust', { identity }, { signal })
+  async run({ positionals: [named = ''], node, signal }) {
+    const client = await node()
+    const { standings } = explained.parse(await client.call('GET', '/v1/reputation', {}, { signal }))
+    const trusted = standings.filter(({ chosen }) => chosen).map(({ subject }) => subject.replace(/^identity:/, ''))
+    const identity = wholeIdentity(trusted, named)
+    const answer = await client.call('POST', '/v1/reputation/distrust', { identity }, { signal })
     return {
       json: { ...z.looseObject({}).parse(answer) },
       text: 'No longer trusted by choice. What this node saw of it still counts.',
@@ -93,14 +109,36 @@ const distrustCommand = command({
 
 export const peersCommands: readonly Command[] = [peersCommand, trustCommand, distrustCommand]
 
-function peersText({ online, peers, dhtNodes, banned }: z.infer<typeof listed>): string {
+/** Of those who merely reached this node the first characters are not enough: they may have been made to begin so. */
+async function memberIdentities(client: HttpClient, signal: AbortSignal): Promise<string[]> {
+  const communities = await followedCommunities(client, signal)
+  return communities.flatMap(({ members }) => members ?? []).map(({ identity }) => identity)
+}
+
+/** What is no beginning of exactly one of them stays as it is: the node says what is wrong with it. Throws `usage` where several fit. */
+function wholeIdentity(known: readonly string[], named: string): string {
+  if (!/^[a-z2-7]{4,51}$/.test(named)) return named
+  const [only, ...others] = [...new Set(known)].filter((identity) => identity.startsWith(named))
+  if (others.length > 0) throw new MeshError('usage', `Several identities begin with ${named}: write more of it.`)
+  return only ?? named
+}
+
+/** A peer is called the same here as by --explain, where one that transfers nothing does not appear. */
+export function peersText(
+  { online, peers, dhtNodes, banned }: z.infer<typeof listed>,
+  standings: readonly Explained[],
+): string {
   if (!online) return 'This node is not connected: run `lora-mesh up`.'
-  const rows = peers.map(({ id, agent, communities }) => [id.slice(0, 16), agent, communities.join(', ')])
+  const names = new Map(standings.map(({ subject, name }) => [subject, name]))
+  const rows = peers.map(({ id, agent, transferKey, communities }) => {
+    const name = names.get(`noise:${transferKey}`) ?? `peer ${id.slice(0, 12)}…`
+    return [name, agent, communities.join(', ')]
+  })
   const lines = [`${countText(peers.length, 'peer')}, ${countText(dhtNodes, 'DHT node')}, ${banned.length} banned`]
   return [...lines, ...(rows.length === 0 ? [] : [tableText(rows)])].join('\n')
 }
 
-function explainedText(standings: readonly Explained[]): string {
+export function explainedText(standings: readonly Explained[]): string {
   if (standings.length === 0) {
     return 'Nothing is known of anybody yet. Get a release, or name somebody: `lora-mesh peers trust IDENTITY`.'
   }

@@ -5,11 +5,13 @@ import {
   actionText,
   countText,
   endsText,
+  meaningText,
+  measuredText,
   proposalAnswer,
   shortId,
   shortPerson,
   stateText,
-  warningText,
+  unmeasuredAdvice,
 } from '../proposal-texts.ts'
 import type { Proposal } from '../proposal-texts.ts'
 import { tableText } from '../units.ts'
@@ -46,14 +48,20 @@ function listText(proposals: readonly Proposal[], all: boolean): string {
     stateText(proposal),
     measuredText(proposal),
   ])
-  const warned = proposals.filter((proposal) => warningText(proposal) !== undefined)
   return [
     tableText([['id', 'what', 'by', 'votes', 'ends', 'state', 'measured'], ...rows]),
-    ...warned.map((proposal) => `${shortId(proposal.id)} ${warningText(proposal)}`),
+    ...warnings(proposals),
     ...(proposals.some(({ state }) => state === 'open') ? ['Vote with: lora-mesh vote ID yes|no|abstain'] : []),
   ].join('\n')
 }
 
-function measuredText({ measurement }: Proposal): string {
-  return measurement.kind === 'not-asked' ? '' : measurement.text
+function warnings(proposals: readonly Proposal[]): string[] {
+  const unmeasured = proposals.filter((proposal) => unmeasuredAdvice(proposal) !== undefined)
+  const ids = unmeasured.map(({ id }) => shortId(id)).join(', ')
+  const remarks = proposals.flatMap((proposal) =>
+    [meaningText(proposal), unmeasuredAdvice(proposal)]
+      .flatMap((text) => text ?? [])
+      .map((text) => `${shortId(proposal.id)}: ${text}`),
+  )
+  return [...(ids === '' ? [] : [`UNMEASURED, so two thirds of yes are needed: ${ids}`]), ...remarks]
 }

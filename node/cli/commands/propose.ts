@@ -4,7 +4,15 @@ import { MeshError } from '../../../protocol/index.ts'
 import { chooseCommunity, communityOption } from '../choose-community.ts'
 import { command } from '../command.ts'
 import type { Command, Invocation, Outcome } from '../command.ts'
-import { actionText, countText, proposalAnswer, shortId, stateText, warningText } from '../proposal-texts.ts'
+import {
+  actionText,
+  countText,
+  meaningText,
+  proposalAnswer,
+  shortId,
+  stateText,
+  warningText,
+} from '../proposal-texts.ts'
 import type { Proposal } from '../proposal-texts.ts'
 import { parseRules, ruleOptions } from '../rule-options.ts'
 
@@ -35,7 +43,7 @@ const upgradeCommand = command({
   name: 'propose upgrade',
   summary: 'Propose that a name means this release from now on',
   description:
-    'A release is NAME@VERSION, PUBLISHER/NAME@VERSION or the first digits of its id, of a member. It is compared with what the name means now.\nNothing measured needs two thirds of yes; what measures worse is not accepted, whatever the votes.',
+    'A release is NAME@VERSION, PUBLISHER/NAME@VERSION or the first digits of its id, of a member. It is compared with what the channel of its name holds; without a channel with the highest other version, or the bare base.\nWhat is not measured needs two thirds of yes; what measures worse is not accepted, whatever the votes.',
   positionals: 'RELEASE',
   minPositionals: 1,
   maxPositionals: 1,
@@ -192,9 +200,10 @@ async function propose(
 
 function proposedText(proposal: Proposal): string {
   const id = shortId(proposal.id)
-  const warning = warningText(proposal)
+  const [meaning, warning] = [meaningText(proposal), warningText(proposal)]
   return [
     `${id} ${actionText(proposal.action)}`,
+    ...(meaning === undefined ? [] : [meaning]),
     ...(warning === undefined ? [] : [warning]),
     `Voting ends ${proposal.votingEnds}. ${countText(proposal)}: ${stateText(proposal)}`,
     ...(proposal.ownBallot === undefined ? [`You have not voted: lora-mesh vote ${id} yes`] : []),

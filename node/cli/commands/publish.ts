@@ -1,6 +1,9 @@
+import { relative, resolve } from 'node:path'
 import { z } from 'zod'
 import { MeshError, isMeshError } from '../../../protocol/index.ts'
 import type { HttpClient, OperationEvent } from '../../http/index.ts'
+import { unknownLicenceNote } from '../../licence.ts'
+import { backportNote } from '../../next-version.ts'
 import {
   askerOn,
   capabilitiesQuestion,
@@ -10,6 +13,7 @@ import {
   parseCapabilities,
   probeQuestion,
   proposalSchema,
+  suiteQuestion,
   summaryQuestion,
   versionQuestion,
 } from '../ask-release.ts'
@@ -19,6 +23,7 @@ import type { Outcome } from '../command.ts'
 import { showProgress } from '../operation-events.ts'
 import { givenFacts, publishOptions, readProbe } from '../publish-options.ts'
 import type { GivenFacts } from '../publish-options.ts'
+import { publishedVersions } from '../published-versions.ts'
 import type { Terminal } from '../terminal.ts'
 import { bytesText } from '../units.ts'
 
@@ -54,7 +59,7 @@ export const publishCommand = command({
   name: 'publish',
   summary: 'Publish an adapter: a PEFT folder as training leaves it, or a LoRA GGUF',
   description:
-    'It is checked, measured on the base, signed, announced, and seeded while `lora-mesh up` runs. A model card is written beside it.\nWith --name, --version and --summary nothing is asked. On a terminal the others are asked for, each with a proposal, and what will be\nsigned is shown first; elsewhere --yes takes the proposals.',
+    'It is checked, measured on the base, signed, announced, and seeded while `lora-mesh up` runs. A model card is written beside it.\nWith --name, --version and --summary nothing is asked but for what is unusual. On a terminal the others are asked for, each with a\nproposal, and what will be signed is shown first; elsewhere, or with --yes, the proposals are taken.',
   positionals: 'PATH',
   minPositionals: 1,
   maxPositionals: 1,
@@ -65,8 +70,8 @@ export const publishCommand = command({
   ],
   async run({ positionals: [path = ''], options, node, signal, terminal }) {
     const given = await givenFacts(path, options)
-    const desk = new PublishingDesk(terminal, signal, node)
-    const result = await desk.publish(given, options.yes)
+    const desk = new PublishingDesk(terminal, signal, node, options.yes)
+    const result = await desk.publish(given)
     const cardPath = options['no-card'] ? undefined : await keepCard(given.path, result, terminal)
     return outcome(result, cardPath)
   },
@@ -79,73 +84,107 @@ class PublishingDesk {
   readonly #terminal: Terminal
   readonly #signal: AbortSignal
   readonly #node: () => Promise<HttpClient>
+  readonly #yes: boolean
+  readonly #asker: Asker
   readonly #told = new Set<string>()
 
-  constructor(terminal: Terminal, signal: AbortSignal, node: () => Promise<HttpClient>) {
+  constructor(terminal: Terminal, signal: AbortSignal, node: () => Promise<HttpClient>, yes: boolean) {
     this.#terminal = terminal
     this.#signal = signal
     this.#node = node
+    this.#yes = yes
+    this.#asker = askerOn(terminal, signal)
   }
 
-  async publish(given: GivenFacts, yes: boolean): Promise<Published> {
+  async publish(given: GivenFacts): Promise<Published> {
     if (isComplete(given)) return await this.#publishUnasked(given)
-    if (yes) return await this.#publishUnasked(proposedWish(given, await this.#propose(given)))
+    if (this.#yes) return await this.#publishUnasked(proposedWish(given, await this.#propose(given)))
     if (!this.#terminal.interactive) throw missingFlags(given)
     return await this.#publishAsked(given)
   }
 
+  get #mayAsk(): boolean {
+    return this.#terminal.interactive && !this.#yes
+  }
+
   async #publishUnasked(wish: Wish): Promise<Published> {
-    const result = published.parse(await this.#call('/v1/releases', wish))
+    await this.#heedBackport(wish.version, await publishedVersions(await this.#node(), wish, this.#signal))
+    this.#tellLicence(wish.licence)
+    const result = published.parse(await this.#probed('/v1/releases', wish))
     this.#tellLookAlikes(wish.name, result.lookAlikes)
     return result
   }
 
   async #publishAsked(given: GivenFacts): Promise<Published> {
-    const asker = askerOn(this.#terminal, this.#signal)
-    const { draft, text } = await this.#draft(await this.#askFacts(given, asker), asker)
+    const wish = await this.#askFacts(given)
+    const { draft, text } = draftSchema.parse(await this.#probed('/v1/releases/drafts', wish))
     this.#terminal.say(`\nThis will be signed, and is public then:\n\n${text.replace(/^/gm, '  ')}\n`)
     await using _ = { [Symbol.asyncDispose]: () => this.#discard(draft) }
-    if (!(await asker.confirm('Sign and publish it?'))) throw new MeshError('aborted', 'Nothing was published.')
+    if (!(await this.#asker.confirm('Sign and publish it?'))) throw new MeshError('aborted', 'Nothing was published.')
     return published.parse(await this.#call(`/v1/releases/drafts/${draft}`, {}))
   }
 
-  /** An adapter that shows nothing by itself needs questions for its probe; where the command line names none, they are asked for. */
-  async #draft(wish: Wish, asker: Asker): Promise<z.infer<typeof draftSchema>> {
+  /** An adapter that shows nothing by itself needs questions for its probe. They become public, so nobody but a person gives them. */
+  async #probed(path: string, wish: Wish): Promise<unknown> {
     try {
-      return draftSchema.parse(await this.#call('/v1/releases/drafts', wish))
+      return await this.#call(path, wish)
     } catch (error) {
       if (!isMeshError(error, 'probe-failed') || wish.probe !== undefined) throw error
-      this.#terminal.say(
-        'By itself it changes too little for others to check that it works: that takes questions it answers.',
-      )
-      const file = await asker.ask(probeQuestion(wish.suites[0]))
-      return await this.#draft({ ...wish, probe: await readProbe(file) }, asker)
+      if (!this.#mayAsk) throw probeMissing(error, wish.suites[0])
+      this.#terminal.say(`${showsNothing}: that takes questions it answers.`)
+      const file = await this.#asker.ask(probeQuestion(wish.suites[0] && shortPath(wish.suites[0])))
+      return await this.#call(path, { ...wish, probe: await readProbe(file) })
     }
   }
 
+  /** Allowed, and seldom what somebody means who does not say so. */
+  async #heedBackport(version: string, others: readonly string[]): Promise<void> {
+    const note = backportNote(others, version)
+    if (note === undefined) return
+    this.#terminal.say(note)
+    if (this.#mayAsk && !(await this.#asker.confirm(`Publish ${version} as a backport?`)))
+      throw new MeshError('aborted', 'Nothing was published.')
+  }
+
   /** The version comes last: it follows from what is said before. */
-  async #askFacts(given: GivenFacts, asker: Asker): Promise<Wish> {
+  async #askFacts(said: GivenFacts): Promise<Wish> {
+    const given = { ...said, suites: await this.#askSuites(said) }
     const first = await this.#propose(given)
     for (const note of first.notes) this.#terminal.say(note)
-    const name = given.name ?? (await asker.ask(nameQuestion(first.name)))
+    const name = given.name ?? (await this.#asker.ask(nameQuestion(first.name)))
     const known = name === first.name ? first : await this.#propose({ ...given, name })
     this.#tellLookAlikes(name, known.lookAlikes)
-    const summary = given.summary ?? (await asker.ask(summaryQuestion(known.summary)))
-    const licence = given.licence ?? (await asker.ask(licenceQuestion(known.licence)))
+    const summary = given.summary ?? (await this.#asker.ask(summaryQuestion(known.summary)))
+    const licence = given.licence ?? (await this.#askLicence(known.licence))
     const offered = known.capabilities.length > 0 ? known.capabilities : [{ name, description: summary }]
     const capabilities =
       given.capabilities.length > 0
         ? given.capabilities
-        : parseCapabilities(await asker.ask(capabilitiesQuestion(offered)))!
+        : parseCapabilities(await this.#asker.ask(capabilitiesQuestion(offered)))!
     const facts = { ...given, name, summary, licence, capabilities, tags: known.tags }
-    return { ...facts, version: given.version ?? (await this.#askVersion(facts, known, asker)) }
+    const version = given.version ?? (await this.#askVersion(facts, known))
+    await this.#heedBackport(version, known.published)
+    return { ...facts, version }
   }
 
-  async #askVersion(facts: GivenFacts, known: Proposal, asker: Asker): Promise<string> {
+  /** First of all: what it measures is part of what is proposed. */
+  async #askSuites({ suites }: GivenFacts): Promise<string[]> {
+    if (suites.length > 0) return suites
+    const file = await this.#asker.ask(suiteQuestion())
+    return file === '' ? [] : [resolve(file)]
+  }
+
+  async #askLicence(proposed: string): Promise<string> {
+    const licence = await this.#asker.ask(licenceQuestion(proposed))
+    if (licence !== proposed) this.#tellLicence(licence)
+    return licence
+  }
+
+  async #askVersion(facts: GivenFacts, known: Proposal): Promise<string> {
     const isUnchanged = capabilitiesText(facts.capabilities) === capabilitiesText(known.capabilities)
     const proposal = isUnchanged ? known : await this.#propose(facts)
     if (proposal.version !== undefined) this.#terminal.say(proposal.version.why)
-    return await asker.ask(versionQuestion(proposal))
+    return await this.#asker.ask(versionQuestion(proposal))
   }
 
   async #propose(facts: GivenFacts): Promise<Proposal> {
@@ -174,11 +213,30 @@ class PublishingDesk {
     await (await this.#node()).call('DELETE', `/v1/releases/drafts/${draft}`)
   }
 
+  #tellLicence(licence: string | undefined): void {
+    const note = licence === undefined ? undefined : unknownLicenceNote(licence)
+    if (note !== undefined) this.#terminal.say(note)
+  }
+
   #tellLookAlikes(name: string, lookAlikes: Proposal['lookAlikes']): void {
     for (const other of lookAlikes) {
       this.#terminal.say(`Careful: ${name} can be taken for ${other.name}, which is known here (${other.why}).`)
     }
   }
+}
+
+const showsNothing = 'By itself it changes too little for others to check that it works'
+
+function probeMissing(error: MeshError, suite: string | undefined): MeshError {
+  if (suite === undefined) return error
+  const again = `run again with \`--probe ${shortPath(suite)}\` (its first eight questions become public)`
+  return new MeshError('probe-failed', `${showsNothing}: ${again}.`, error.details, { cause: error })
+}
+
+/** As somebody standing here would type it. */
+function shortPath(path: string): string {
+  const fromHere = relative('', path)
+  return fromHere.startsWith('..') ? path : fromHere
 }
 
 function isComplete(given: GivenFacts): given is Wish {

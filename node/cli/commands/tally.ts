@@ -5,6 +5,7 @@ import {
   actionText,
   countText,
   endsText,
+  meaningText,
   proposalAnswer,
   shortId,
   shortPerson,
@@ -60,13 +61,14 @@ export const tallyCommand = command({
 function tallyText(tally: Tally): string {
   const { id, community, action, author, own, proposedAt, votingEnds, certificate, signers } = tally
   const warning = warningText(tally)
+  const meaning = meaningText(tally)
   const ends = endsText(tally, Date.now())
   return [
     `${shortId(id)} in ${community.name}: ${actionText(action)}`,
     `Proposed by ${own ? 'you' : shortPerson(author)} on ${proposedAt}; voting ends ${votingEnds}${ends === '' ? '' : ` (${ends})`}`,
     `${countText(tally)}, ${tally.quorum} needed: ${stateText(tally)}`,
-    ...(tally.measurement.kind === 'not-asked' ? [] : [tally.measurement.text]),
-    ...(warning === undefined ? [] : [warning]),
+    ...(meaning === undefined ? [] : [meaning]),
+    ...(warning === undefined ? worthLine(tally) : [warning]),
     ...section('Votes', tally.ballots.map(ballotRow)),
     ...section('Known here and not counted', tally.leftOut.map(ballotRow)),
     ...section('Measured', tally.receipts.map(receiptRow)),
@@ -75,6 +77,10 @@ function tallyText(tally: Tally): string {
       ? []
       : [`Certificate ${shortId(certificate)}, signed by ${signers.map(shortPerson).join(', ')}`]),
   ].join('\n')
+}
+
+function worthLine({ measurement }: Tally): string[] {
+  return measurement.kind === 'not-asked' ? [] : [measurement.text]
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): string[] {

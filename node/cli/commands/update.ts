@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { command } from '../command.ts'
+import type { HttpClient } from '../../http/index.ts'
 import { showProgress } from '../operation-events.ts'
 
 const change = z.object({ name: z.string(), from: z.string().optional(), to: z.string().optional() })
@@ -8,6 +9,11 @@ const updated = z.object({
   waiting: z.array(z.looseObject({ persona: z.string(), message: z.string() })),
 })
 type Change = z.infer<typeof change>
+const behind = z.object({
+  outdated: z.array(
+    z.looseObject({ persona: z.string(), name: z.string(), current: z.string(), why: z.string().optional() }),
+  ),
+})
 
 export const updateCommand = command({
   name: 'update',
@@ -22,17 +28,26 @@ export const updateCommand = command({
   async run({ positionals: [persona], node, signal, terminal }) {
     const input = persona === undefined ? {} : { persona }
     const onEvent = showProgress(terminal)
-    const answer = await (await node()).call('POST', '/v1/personas/update', input, { signal, onEvent })
+    const client = await node()
+    const answer = await client.call('POST', '/v1/personas/update', input, { signal, onEvent })
     const result = updated.parse(answer)
     const { moved, waiting } = result
     const lines = [
       ...moved.map(({ from, to, changes }) => `${from} is now ${to}: ${changes.map(changeText).join(', ')}`),
       ...waiting.map(({ persona: id, message }) => `${id} stays as it is for now: ${message}`),
     ]
-    const text = lines.length === 0 ? 'Nothing to move: `lora-mesh outdated` says why.' : lines.join('\n')
+    const text = lines.length === 0 ? await whyNothing(client, input, signal) : lines.join('\n')
     return { json: result, text, exitCode: waiting.length === 0 ? 0 : 1 }
   },
 })
+
+async function whyNothing(client: HttpClient, input: { persona?: string }, signal: AbortSignal): Promise<string> {
+  const { outdated } = behind.parse(await client.call('GET', '/v1/outdated', input, { signal }))
+  const reasons = outdated.map(
+    ({ persona, name, current, why }) => `${name} ${current} in ${persona} stays: ${why ?? ''}`,
+  )
+  return ['Nothing to move.', ...(reasons.length === 0 ? ['Everything is as new as it may be.'] : reasons)].join('\n')
+}
 
 function changeText({ name, from, to }: Change): string {
   if (from === undefined) return `${name} ${to} added`

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { MeshError } from '../../../protocol/index.ts'
 import { communityOption } from '../choose-community.ts'
 import { command } from '../command.ts'
-import { actionText, countText, proposalAnswer, shortId, stateText } from '../proposal-texts.ts'
+import { actionText, countText, proposalAnswer, shortId, stateText, warningText } from '../proposal-texts.ts'
 
 const voted = z.looseObject({
   state: z.enum(['said', 'pending']),
@@ -37,7 +37,11 @@ export const voteCommand = command({
     const result = voted.parse(await (await node()).call('POST', path, wish, { signal }))
     if (result.message !== undefined) terminal.say(result.message)
     const { proposal } = result
-    const text = `${choice} on ${shortId(proposal.id)}, ${actionText(proposal.action)}\n${countText(proposal)}: ${stateText(proposal)}`
-    return { json: result, text }
+    const lines = [
+      `${choice} on ${shortId(proposal.id)}, ${actionText(proposal.action)}`,
+      `${countText(proposal)}: ${stateText(proposal)}`,
+      warningText(proposal),
+    ]
+    return { json: result, text: lines.filter((line) => line !== undefined).join('\n') }
   },
 })

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { MeshError, limits } from '../../../protocol/index.ts'
 import { command } from '../command.ts'
+import type { Terminal } from '../terminal.ts'
 
 const withdrawn = z.looseObject({
   release: z.string(),
@@ -30,8 +31,8 @@ export const withdrawCommand = command({
     'lora-mesh withdraw law@1.2.0 --reason "trained on the wrong edition; use 1.2.1"',
     'lora-mesh withdraw 8d1f0c5a77b2 --reason "gives wrong doses" --yes --json',
   ],
-  async run({ positionals: [release = ''], options: { reason, yes }, node, signal, terminal }) {
-    if (reason === undefined) throw new MeshError('usage', 'Say --reason TEXT: those who use the release are shown it.')
+  async run({ positionals: [release = ''], options: { reason: given, yes }, node, signal, terminal }) {
+    const reason = given ?? (await askReason(terminal, signal))
     if (terminal.interactive && !yes) {
       const answer = await terminal.ask(`Withdraw ${release} for good? Everybody sees: ${reason} [y/N] `, signal)
       if (!/^y(?:es)?$/i.test(answer?.trim() ?? '')) throw new MeshError('aborted', 'Nothing was withdrawn.')
@@ -44,3 +45,12 @@ export const withdrawCommand = command({
     return { json: result, text: `${result.release} is withdrawn: ${result.reason}${waiting}` }
   },
 })
+
+async function askReason(terminal: Terminal, signal: AbortSignal): Promise<string> {
+  if (!terminal.interactive) throw new MeshError('usage', 'Say --reason TEXT: those who use the release are shown it.')
+  for (;;) {
+    const line = await terminal.ask('Why, in a sentence? Those who use the release are shown it: ', signal)
+    if (line === undefined) throw new MeshError('aborted', 'Nothing was withdrawn.')
+    if (line.trim() !== '') return line.trim()
+  }
+}
