@@ -11,8 +11,8 @@ import { issuedCertificate, verifyDeviceCertificate } from './identity.ts'
 import { limits } from './limits.ts'
 import { readBody } from './record-bodies.ts'
 import type { RecordBody, RecordType } from './record-bodies.ts'
-import { verifyRecord } from './record.ts'
-import type { VerifiedRecord } from './record.ts'
+import { readRecord, verifyRecord } from './record.ts'
+import type { SignedRecord, VerifiedRecord } from './record.ts'
 import { keyPairFromSeed, signBytes, taggedId, verifyBytes } from './signing.ts'
 
 /**
@@ -87,7 +87,13 @@ export interface OpenedDecision {
   readonly bytes: Uint8Array
 }
 
-export interface OpenedCertificate extends OpenedDecision {
+/** A certificate before any signature under it was checked: whose they are said to be. */
+export interface ClaimedCertificate extends OpenedDecision {
+  /** Identities, each once. */
+  readonly signers: readonly Uint8Array[]
+}
+
+export interface OpenedCertificate extends ClaimedCertificate {
   readonly precommits: readonly VerifiedRecord[]
   readonly sealed: Uint8Array
 }
@@ -129,12 +135,14 @@ export function openCertificate(sealed: Uint8Array): OpenedCertificate {
       body.round === round
     if (!fits) throw new MeshError('malformed', 'A signature in this certificate is for another decision or round.')
   }
-  return { ...opened, precommits, sealed }
+  return { ...opened, signers: parts.precommits.map(([author]) => author), precommits, sealed }
 }
 
-/** The decision in a certificate, before any signature under it was checked. Throws as `openDecision`. */
-export function openCertifiedDecision(sealed: Uint8Array): OpenedDecision {
-  return openDecision(decodeCertificate(sealed).decision)
+/** Form only: what makes `openCertificate` worth its price, or not. Throws `too-large`, `malformed` or `not-canonical`. */
+export function readClaimedCertificate(sealed: Uint8Array): ClaimedCertificate {
+  const { decision, precommits } = decodeCertificate(sealed)
+  requireSorted(precommits)
+  return { ...openDecision(decision), signers: precommits.map(([author]) => author) }
 }
 
 function decodeCertificate(sealed: Uint8Array) {
@@ -161,8 +169,21 @@ export function encloseRecord(record: VerifiedRecord, deviceCertificate: Uint8Ar
 
 /** The record again, its signature and its device's certificate checked. Throws `bad-signature`, `bad-certificate`, `malformed`. */
 export function openEnclosed(enclosed: EnclosedRecord, community: Uint8Array): VerifiedRecord {
-  const [author, device, certifiedAt, certified, index, previous, time, type, body, signed] = enclosed
+  const [author, device, certifiedAt, certified] = enclosed
   verifyDeviceCertificate(issuedCertificate({ identity: author, device, createdAt: certifiedAt, signature: certified }))
+  return verifyRecord(signedRecordIn(enclosed, community))
+}
+
+/**
+ * The same record without a look at its signatures, at a fraction of the price: for decisions that went through `openEnclosed` before they
+ * were kept. Never believe what it says of bytes that somebody sent. Throws `malformed`.
+ */
+export function readEnclosed(enclosed: EnclosedRecord, community: Uint8Array): VerifiedRecord {
+  return readRecord(signedRecordIn(enclosed, community))
+}
+
+function signedRecordIn(enclosed: EnclosedRecord, community: Uint8Array): SignedRecord {
+  const [author, device, , , index, previous, time, type, body, signed] = enclosed
   const envelope = encodeObject({
     format: 1,
     scope: toHex(community),
@@ -175,7 +196,7 @@ export function openEnclosed(enclosed: EnclosedRecord, community: Uint8Array): V
     bodyHash: taggedId('record-body', body),
     signature: signed,
   })
-  return verifyRecord({ envelope, body })
+  return { envelope, body }
 }
 
 /** The body of a record that must be of this type. Throws `malformed`. */

@@ -94,10 +94,18 @@ export function verifyRecord(record: SignedRecord): VerifiedRecord {
  * `verifyRecord`. Never for what somebody sent. Throws `hash-mismatch`, `too-large` or a decoding error.
  */
 export function reopenRecord(stored: SignedRecord & { readonly id: Uint8Array }): VerifiedRecord {
-  const { fields, statement } = readEnvelope(stored)
-  const id = taggedId('record', statement)
-  if (!bytesEqual(id, stored.id)) throw new MeshError('hash-mismatch', 'This record is not the one that was stored.')
-  return { envelope: stored.envelope, body: stored.body, id, fields }
+  const record = readRecord(stored)
+  if (bytesEqual(record.id, stored.id)) return record
+  throw new MeshError('hash-mismatch', 'This record is not the one that was stored.')
+}
+
+/**
+ * Form and body hash only: for bytes whose signature was checked before they were kept, or to see whether checking it is worth its price.
+ * Never believe what it says of what somebody sent. Throws `hash-mismatch`, `too-large` or a decoding error.
+ */
+export function readRecord({ envelope, body }: SignedRecord): VerifiedRecord {
+  const { fields, statement } = readEnvelope({ envelope, body })
+  return { envelope, body, id: taggedId('record', statement), fields }
 }
 
 /** What a record's device signed, form and body hash checked. */

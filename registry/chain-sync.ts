@@ -1,10 +1,13 @@
 // Certificates travel beside the logs: each proves itself, so it doesn't matter whose log says it or what became of that log. Both sides of a
-// community's topic tell how long their chain is; whoever's is shorter asks for the rest.
+// community's topic tell how long their chain is and what it ends in. Whoever does not hold that end asks: for what follows its own chain,
+// and if that doesn't fit, for what is twice as far back, until it has found where the two part. One request at a time is open per peer and
+// topic, and nothing is looked at that was not asked for.
 import { bytesEqual, limits, MeshError } from '../protocol/index.ts'
 import type { WireMessage, WireMessageOf } from '../protocol/index.ts'
 import { isKnown } from './communities.ts'
 import type { Communities, KnownCommunity } from './communities.ts'
 import type { ExchangePeer } from './exchange-peer.ts'
+import type { CertificateOutcome } from './governance/community-chain.ts'
 
 const bytesPerMessage = limits.frameMaxBytes - 12 * 1024
 const requestTimeoutMs = 20_000
@@ -16,18 +19,38 @@ export interface ChainSyncParts {
   readonly onDecided: (community: KnownCommunity) => void
 }
 
-interface PeerChains {
-  /** By topic in hex: when it was asked for more. */
-  readonly asked: Map<string, number>
-  /** By topic in hex: the head for which the whole chain was asked once. */
-  readonly askedWhole: Map<string, Uint8Array>
-  /** By topic in hex: the head it told last. */
-  readonly heads: Map<string, WireMessageOf<'chain/1'>>
+/** With one peer, about one community's chain. */
+interface Talk {
+  readonly peer: ExchangePeer
+  readonly community: KnownCommunity
+  /** What it told last. */
+  theirs: Pick<WireMessageOf<'chain/1'>, 'length' | 'head'>
+  /** What it has not answered yet. */
+  asked: Asked | undefined
+  /** The end of a chain of which nothing more is to be had: it is another branch that does not count here, or it is not there. */
+  done: Uint8Array | undefined
+}
+
+interface Asked {
+  readonly from: number
+  /** What for. */
+  readonly head: Uint8Array
+  /** By this node's clock. */
+  readonly at: number
+}
+
+/** What came of a message's certificates, one after the other. */
+interface Read {
+  /** Those that were known or are now. */
+  readonly read: number
+  readonly stored: number
+  /** What became of the first that was neither. */
+  readonly stop: Exclude<CertificateOutcome, { readonly kind: 'appended' | 'known' | 'outranked' }> | undefined
 }
 
 export class ChainSync {
   readonly #parts: ChainSyncParts
-  readonly #peers = new WeakMap<ExchangePeer, PeerChains>()
+  readonly #talks = new WeakMap<ExchangePeer, Map<string, Talk>>()
 
   constructor(parts: ChainSyncParts) {
     this.#parts = parts
@@ -38,7 +61,7 @@ export class ChainSync {
     peer.send(() => this.#chainMessage(topicName))
   }
 
-  /** Throws `malformed` for a certificate that is none. */
+  /** Throws `malformed` for a certificate that no honest peer holds, and what `openCertificate` throws. */
   handle(
     peer: ExchangePeer,
     topicName: string,
@@ -48,16 +71,15 @@ export class ChainSync {
     if (!isKnown(community)) return
     switch (message.type) {
       case 'chain/1':
-        this.#of(peer).heads.set(topicName, message)
+        this.#told(this.#talk(peer, topicName, community, message))
         // They may have learnt of this community only now, and missed what was told before.
         if (message.length < community.chain.length) this.tell(peer, topicName)
-        else this.#askForMore(peer, topicName, community)
         return
       case 'want-certificates/1':
         peer.send(() => certificatesFrom(community, message.from))
         return
       case 'certificates/1':
-        this.#received(peer, topicName, community, message)
+        this.#received(this.#talks.get(peer)?.get(topicName), message)
         return
       default:
         message satisfies never
@@ -71,84 +93,88 @@ export class ChainSync {
     return { type: 'chain/1', topic: community.topic, length, head }
   }
 
-  #askForMore(peer: ExchangePeer, topicName: string, { chain, topic }: KnownCommunity): void {
-    const chains = this.#of(peer)
-    const theirs = chains.heads.get(topicName)
-    if (theirs === undefined || bytesEqual(theirs.head, chain.state.head) || theirs.length < chain.length) return
-    const now = this.#parts.now()
-    const askedAt = chains.asked.get(topicName)
-    if (askedAt !== undefined && now - askedAt < requestTimeoutMs) return
-    // Of equal length and yet another chain: somewhere before, all members outranked the admins.
-    const whole = theirs.length === chain.length
-    if (whole && !this.#mayAskWhole(chains, topicName, theirs.head)) return
-    chains.asked.set(topicName, now)
-    const from = whole ? 0 : chain.length
-    peer.send(() => ({ type: 'want-certificates/1', topic, from }))
+  #talk(peer: ExchangePeer, topicName: string, community: KnownCommunity, theirs: WireMessageOf<'chain/1'>): Talk {
+    const talks = this.#talks.get(peer) ?? new Map<string, Talk>()
+    this.#talks.set(peer, talks)
+    const before = talks.get(topicName)
+    // A community that was left and followed again has another chain object.
+    const goesOn = before?.community.chain === community.chain
+    const talk: Talk = goesOn ? before : { peer, community, theirs, asked: undefined, done: undefined }
+    talk.theirs = theirs
+    talks.set(topicName, talk)
+    return talk
   }
 
-  #mayAskWhole(chains: PeerChains, topicName: string, head: Uint8Array): boolean {
-    const before = chains.askedWhole.get(topicName)
-    chains.askedWhole.set(topicName, head)
-    return before === undefined || !bytesEqual(before, head)
+  /** Asks for what is missing, unless it was asked already. */
+  #told(talk: Talk): void {
+    const { community, theirs, asked, done } = talk
+    const { chain } = community
+    if (theirs.length === 0 || chain.holds(theirs.length, theirs.head)) return
+    if (done !== undefined && bytesEqual(done, theirs.head)) return
+    if (asked !== undefined && this.#parts.now() - asked.at < requestTimeoutMs) return
+    this.#ask(talk, theirs.length > chain.length ? chain.length : theirs.length - 1)
   }
 
-  #received(
-    peer: ExchangePeer,
-    topicName: string,
-    community: KnownCommunity,
-    message: WireMessageOf<'certificates/1'>,
-  ): void {
-    const chains = this.#of(peer)
-    chains.asked.delete(topicName)
-    let stored = 0
+  #ask(talk: Talk, from: number): void {
+    const { topic } = talk.community
+    talk.asked = { from, head: talk.theirs.head, at: this.#parts.now() }
+    talk.peer.send(() => ({ type: 'want-certificates/1', topic, from }))
+  }
+
+  #received(talk: Talk | undefined, message: WireMessageOf<'certificates/1'>): void {
+    const asked = talk?.asked
+    if (talk === undefined || asked === undefined || asked.from !== message.from) return
+    talk.asked = undefined
+    const { read, stored, stop } = this.#take(talk.community, message.certificates)
+    if (stop?.kind === 'refused') {
+      throw new MeshError('malformed', `This peer sends a certificate that does not hold: ${stop.why}`)
+    }
+    const next = nextPlace(talk, asked, { read, stored, stop })
+    if (next !== undefined) this.#ask(talk, next)
+    else {
+      if (stored === 0) talk.done = asked.head
+      this.#told(talk)
+    }
+  }
+
+  /** Tells of what was stored also when a later one is refused. */
+  #take(community: KnownCommunity, certificates: readonly Uint8Array[]): Read {
     let read = 0
-    let refused = false
-    for (const sealed of message.certificates) {
-      const { kind } = community.chain.offer(sealed)
-      refused = kind === 'refused'
-      if (refused || kind === 'gap') break
-      read++
-      if (kind !== 'known') stored++
-    }
-    if (stored > 0) this.#parts.onDecided(community)
-    const theirs = chains.heads.get(topicName)
-    if (theirs === undefined) return
-    const at = message.from + read
-    if (refused) this.#otherBranch(peer, topicName, community, { from: message.from, at, stored })
-    else if (stored > 0) this.#askForMore(peer, topicName, community)
-    // On the way to where the chains part.
-    else if (read > 0 && at < theirs.length) {
-      peer.send(() => ({ type: 'want-certificates/1', topic: community.topic, from: at }))
+    let stored = 0
+    try {
+      while (read < certificates.length) {
+        const [taken, outcome] = takeNext(community, certificates.slice(read))
+        if (outcome.kind !== 'appended' && outcome.kind !== 'known' && outcome.kind !== 'outranked') {
+          return { read, stored, stop: outcome }
+        }
+        read += taken
+        if (outcome.kind !== 'known') stored += taken
+      }
+      return { read, stored, stop: undefined }
+    } finally {
+      if (stored > 0) this.#parts.onDecided(community)
     }
   }
+}
 
-  /** The certificate at position `at` does not follow here: theirs is another chain from there on, or from before. */
-  #otherBranch(
-    peer: ExchangePeer,
-    topicName: string,
-    community: KnownCommunity,
-    { from, at, stored }: { readonly from: number; readonly at: number; readonly stored: number },
-  ): void {
-    const chains = this.#of(peer)
-    const theirs = chains.heads.get(topicName)!
-    if (community.chain.certificates(at)[0]?.decision.electorate === 'members') {
-      // All members outranked the admins, and they haven't heard: of a shorter chain than theirs they ask for nothing.
-      peer.send(() => certificatesFrom(community, at))
-    } else if (from > 0 && this.#mayAskWhole(chains, topicName, theirs.head)) {
-      peer.send(() => ({ type: 'want-certificates/1', topic: community.topic, from: 0 }))
-    } else if (from === 0 && stored === 0 && theirs.length > community.chain.length) {
-      throw new MeshError('malformed', 'This peer sends certificates that do not hold.')
-    }
-  }
+/** The first of them, or all where together they count instead of what is here; how many were taken. */
+function takeNext({ chain }: KnownCommunity, certificates: readonly Uint8Array[]): [number, CertificateOutcome] {
+  const outcome = chain.offer(certificates[0]!)
+  return outcome.kind === 'other-branch' && outcome.parted === 'here'
+    ? [certificates.length, chain.offerBranch(certificates)]
+    : [1, outcome]
+}
 
-  #of(peer: ExchangePeer): PeerChains {
-    let chains = this.#peers.get(peer)
-    if (chains === undefined) {
-      chains = { asked: new Map(), askedWhole: new Map(), heads: new Map() }
-      this.#peers.set(peer, chains)
-    }
-    return chains
+/**
+ * From where to ask for more of the same chain: further back while nothing fits, further on along what is known, and from where the chains
+ * part as much of theirs as one message holds, which is what their branch can be judged by.
+ */
+function nextPlace({ theirs }: Talk, { from }: Asked, { read, stored, stop }: Read): number | undefined {
+  if (read === 0 && from > 0 && stop?.kind === 'other-branch' && stop.parted === 'before') {
+    return Math.max(0, from - Math.max(1, theirs.length - from) - 1)
   }
+  if (read > 0 && stop?.kind === 'other-branch' && stop.parted === 'here') return from + read
+  return stop === undefined && stored === 0 && read > 0 && from + read < theirs.length ? from + read : undefined
 }
 
 function certificatesFrom({ topic, chain }: KnownCommunity, from: number): WireMessage {

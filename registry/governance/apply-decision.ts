@@ -8,6 +8,7 @@ import {
   limits,
   MeshError,
   openEnclosed,
+  readEnclosed,
   requireSorted,
   subjectId,
   toHex,
@@ -45,11 +46,23 @@ export function applyCertificate(state: ChainState, certificate: OpenedCertifica
   return applyDecision(state, certificate)
 }
 
+/** How the records in a decision are opened. */
+type OpenRecord = typeof openEnclosed
+
 /** Everything but the signatures under it and the clock: whether it is a decision that follows from what is in it. */
 export function applyDecision(state: ChainState, opened: OpenedDecision): Applied {
+  return applyWith(openEnclosed, state, opened)
+}
+
+/** The state again after a decision that `applyCertificate` let through here before: the signatures in it are not checked another time. */
+export function applyVerified(state: ChainState, opened: OpenedDecision): Applied {
+  return applyWith(readEnclosed, state, opened)
+}
+
+function applyWith(open: OpenRecord, state: ChainState, opened: OpenedDecision): Applied {
   try {
     requirePlace(state, opened.decision)
-    return { kind: 'applied', state: afterDecision(state, opened) }
+    return { kind: 'applied', state: afterDecision(open, state, opened) }
   } catch (error) {
     if (!isMeshError(error)) throw error
     return { kind: 'refused', why: error.message }
@@ -68,20 +81,21 @@ function requirePlace(state: ChainState, decision: Decision): void {
   if (!bytesEqual(decision.membership, state.membership)) refuse('It names other members than those in force.')
 }
 
-function afterDecision(state: ChainState, opened: OpenedDecision): ChainState {
+function afterDecision(open: OpenRecord, state: ChainState, opened: OpenedDecision): ChainState {
   const { decision } = opened
   const { settled } = decision
   if (settled.kind === 'roll') {
     requireSubject(state, decision, { kind: 'membership' })
-    return advanced(withRoll(state, settled, opened.id), opened)
+    return advanced(withRoll(open, state, settled, opened.id), opened)
   }
-  const proposal = openProposal(state, settled.proposal)
+  const proposal = openProposal(open, state, settled.proposal)
   requireSubject(state, decision, subjectOf(proposal.action))
   if (decision.electorate === 'members' && subjectOf(proposal.action).kind !== 'membership') {
     refuse('All members together decide on membership only.')
   }
-  const ballots = openBallots(state, proposal, settled.ballots)
-  const measurement = measureProposal(state, proposal.action, openReceipts(state, proposal.action, settled.receipts))
+  const ballots = openBallots(open, state, proposal, settled.ballots)
+  const receipts = openReceipts(open, state, proposal.action, settled.receipts)
+  const measurement = measureProposal(state, proposal.action, receipts)
   const outcome = outcomeOf(countBallots(ballots), electorateOf(state, proposal.membership), state.rules, measurement)
   if (outcome !== settled.outcome) refuse(`Its ballots and receipts come to "${outcome}", not "${settled.outcome}".`)
   const counted = {
@@ -114,8 +128,8 @@ export interface OpenProposal {
 }
 
 /** Throws `malformed` unless it is a member's, open, and about what is in force. */
-function openProposal(state: ChainState, enclosed: EnclosedRecord): OpenProposal {
-  const record = openEnclosed(enclosed, state.community)
+function openProposal(open: OpenRecord, state: ChainState, enclosed: EnclosedRecord): OpenProposal {
+  const record = open(enclosed, state.community)
   const proposal = proposalOf(record)
   const why = whyNotOpen(state, proposal)
   if (why !== undefined) refuse(why)
@@ -207,11 +221,11 @@ export function votersOf(state: ChainState, membership: Uint8Array): ReadonlySet
   return state.electorates.get(toHex(membership)) ?? new Set()
 }
 
-function openBallots(state: ChainState, proposal: OpenProposal, enclosed: readonly EnclosedRecord[]) {
+function openBallots(open: OpenRecord, state: ChainState, proposal: OpenProposal, enclosed: readonly EnclosedRecord[]) {
   requireSorted(enclosed)
   const voters = votersInForce(state, proposal.membership)
   return enclosed.map((one) => {
-    const record = openEnclosed(one, state.community)
+    const record = open(one, state.community)
     const ballot = bodyOf(record, 'ballot/1')
     if (!bytesEqual(ballot.proposal, proposal.id)) refuse('A ballot is on another proposal.')
     if (!voters.has(toHex(record.fields.author))) refuse('A ballot is of somebody who may not vote.')
@@ -219,10 +233,15 @@ function openBallots(state: ChainState, proposal: OpenProposal, enclosed: readon
   })
 }
 
-function openReceipts(state: ChainState, action: ProposedAction, enclosed: readonly EnclosedRecord[]): Difference[] {
+function openReceipts(
+  open: OpenRecord,
+  state: ChainState,
+  action: ProposedAction,
+  enclosed: readonly EnclosedRecord[],
+): Difference[] {
   requireSorted(enclosed)
   return enclosed.map((one) => {
-    const record = openEnclosed(one, state.community)
+    const record = open(one, state.community)
     const receipt = bodyOf(record, 'evaluation/1')
     if (memberOf(state, record.fields.author) === undefined) refuse('A receipt is of somebody who is no member.')
     if (!countsFor(state, action, receipt)) refuse('A receipt is about something else.')
@@ -340,6 +359,7 @@ function removed(members: ReadonlyMap<string, Member>, identity: Uint8Array): Ma
 // --- The roll: invited people come in, members leave
 
 function withRoll(
+  open: OpenRecord,
   state: ChainState,
   { joins, leaves }: Extract<Decision['settled'], { readonly kind: 'roll' }>,
   certificate: Uint8Array,
@@ -347,9 +367,9 @@ function withRoll(
   if (joins.length + leaves.length === 0) refuse('It changes nothing.')
   let next = state
   for (const { invite, join } of joins) {
-    next = withJoin(next, openEnclosed(invite, state.community), openEnclosed(join, state.community), certificate)
+    next = withJoin(next, open(invite, state.community), open(join, state.community), certificate)
   }
-  for (const leave of leaves) next = withLeave(next, openEnclosed(leave, state.community))
+  for (const leave of leaves) next = withLeave(next, open(leave, state.community))
   // What is open on membership stays open: otherwise one who is to be removed could hold that up by inviting somebody now and then.
   return withMembers(next, next.members, certificate)
 }
