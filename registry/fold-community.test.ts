@@ -7,6 +7,7 @@ import { Communities, isKnown } from './communities.ts'
 import { Database } from './database.ts'
 import { foldAuthor, foldCommunity, resolveBareName } from './fold-community.ts'
 import type { CommunityState } from './fold-community.ts'
+import { channelKey, startOfChain } from './governance/chain-state.ts'
 import { KnownLogs } from './known-logs.ts'
 import { LogStore } from './log-store.ts'
 import { viewLogs } from './record-effects.ts'
@@ -150,6 +151,28 @@ describe('a bare name', () => {
     expect(resolveBareName(fold(alices, bobs, withdrawal), 'recipes', baseA)?.release.releaseId).toEqual(
       loser!.releaseId,
     )
+  })
+})
+
+describe('a bare name with a channel', () => {
+  const [low, high] = ['1.0.0', '1.1.0'].map((version) => aRelease(alice, { name: 'recipes', version }))
+  const said = aLog(alice, 'public', [low!, high!].map(saysRelease))
+
+  function meant(release: Uint8Array, ...logs: readonly (readonly VerifiedRecord[])[]): string | undefined {
+    const channel = { capability: 'recipes', base: baseA, release, certificate: kitchen.id, held: new Set<string>() }
+    const chain = { ...startOfChain(kitchen), channels: new Map([[channelKey('recipes', baseA), channel]]) }
+    const state = foldCommunity(kitchen, viewLogs(logs.flat()), chain)
+    return resolveBareName(state, 'recipes', baseA)?.release.manifest.version
+  }
+
+  test('means what the channel holds, and nothing while that is not known here', () => {
+    expect(meant(low!.releaseId, said)).toBe('1.0.0')
+    expect(meant(wines.releaseId, said)).toBeUndefined()
+  })
+
+  test('means the highest other one once the publisher has withdrawn what the channel holds', () => {
+    expect(meant(low!.releaseId, said, continueLog(alice, 'public', said, [saysWithdrawal(low!)]))).toBe('1.1.0')
+    expect(meant(high!.releaseId, said, continueLog(alice, 'public', said, [saysWithdrawal(high!)]))).toBe('1.0.0')
   })
 })
 

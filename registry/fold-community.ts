@@ -223,16 +223,18 @@ function digestOf(ids: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * What a bare name means here: the release that the community's channel holds, where it has one. Otherwise the highest release of its
- * members for this base by semver, pre-releases and withdrawn ones left out; of equals the one with the smallest release id.
+ * What a bare name means here: the release that the community's channel holds, where it has one and its publisher has not withdrawn
+ * that. Otherwise the highest release of its members for this base by semver, pre-releases and withdrawn ones left out; of equals the
+ * one with the smallest release id.
  */
 export function resolveBareName(state: CommunityState, name: string, baseId: Uint8Array): FoldedRelease | undefined {
   const onBase = state.parts
     .flatMap((part) => part.releases)
     .filter(({ release: { manifest } }) => bytesEqual(manifest.base.id, baseId))
   const channel = state.chain.channels.get(channelKey(name, baseId))
+  const decided = channel && onBase.find(({ release }) => bytesEqual(release.releaseId, channel.release))
   // What was decided and isn't known here yet must not be answered with something else.
-  if (channel !== undefined) return onBase.find(({ release }) => bytesEqual(release.releaseId, channel.release))
+  if (channel !== undefined && decided?.withdrawn === undefined) return decided
   return highest(
     onBase.filter(
       ({ release, withdrawn }) =>

@@ -19,12 +19,15 @@ export function keepMeasuring(node: Node): AsyncDisposable {
   const measuring = new Measuring(node, { signal: stopped.signal, emit() {} })
   let work: Promise<void> | undefined
   const start = (): void => {
-    work ??= measuring.untilNothingIsLeft().finally(() => (work = undefined))
+    work ??= measuring
+      .untilNothingIsLeft()
+      .catch((error: unknown) => node.options.log(`Measuring failed: ${String(error)}`))
+      .finally(() => (work = undefined))
   }
   const stop = node.registry.onEvent(({ kind }) => {
     if (kind === 'records' || kind === 'decided' || kind === 'community') start()
   })
-  const again = setInterval(start, restMs)
+  const again = setInterval(start, restMs).unref()
   start()
   return {
     async [Symbol.asyncDispose]() {

@@ -271,13 +271,15 @@ export class Governance implements Disposable {
     if (!votersInForce(state, said.statement.body.membership).has(toHex(this.#parts.identity))) {
       throw new MeshError('bad-input', 'You were no member when this was proposed: only those who were then may vote.')
     }
-    if (reason !== undefined) this.comment(communityId, proposalId, reason)
     const before = (heard.ballots.get(toHex(proposalId)) ?? []).findLast(({ author }) =>
       bytesEqual(author, this.#parts.identity),
     )
     if (before?.statement.body.choice === choice) {
+      if (reason !== undefined) this.comment(communityId, proposalId, reason)
       return { kind: 'appended', record: this.#enclosing(community).record(before) }
     }
+    // Also where it was said before: it belongs to the ballot that follows.
+    if (reason !== undefined) this.#say(community.scope, 'comment/1', { proposal: proposalId, text: reason })
     return this.#say(community.scope, 'ballot/1', { proposal: proposalId, choice })
   }
 
