@@ -5,6 +5,9 @@ import { actionAnswer } from './action-answer.ts'
 import { certificateAnswer } from './certificate-answer.ts'
 import type { Happening } from './happenings.ts'
 
+/** Of one author at a time, the oldest: whoever floods a community with proposals is told of no faster than delegates take them up. */
+const openPerAuthor = 16
+
 interface Seen {
   /** What was said, by keys that name it. */
   readonly said: Set<string>
@@ -37,10 +40,12 @@ export class Lookout {
 
   #newlySaid(community: Uint8Array, seen: Seen): Happening[] {
     const { governance } = this.#registry
+    const open = new Map<string, number>()
     return governance
       .proposals(community)
       .toReversed()
       .filter(({ id }) => !seen.closed.has(toHex(id)))
+      .filter(({ author, standing }) => standing.kind !== 'open' || nextOf(open, toHex(author)) <= openPerAuthor)
       .flatMap(({ id, standing }) => {
         if (standing.kind !== 'open') seen.closed.add(toHex(id))
         return saidOn(this.#registry, governance.tally(community, id))
@@ -59,6 +64,12 @@ export class Lookout {
     if (fresh.length > 0) seen.certificates = all.map(({ id }) => toHex(id))
     return fresh.map((one) => ({ type: 'decided', ...certificateAnswer(this.#registry, one) }))
   }
+}
+
+function nextOf(counts: Map<string, number>, name: string): number {
+  const next = (counts.get(name) ?? 0) + 1
+  counts.set(name, next)
+  return next
 }
 
 function isNew(said: Set<string>, key: string): boolean {

@@ -63,7 +63,9 @@ describe('the lockfile of a link', () => {
       if (notes.length === 3) stop.abort()
     }
     try {
-      await expect(linkedLockfile(opener, wish, { signal: stop.signal, emit })).rejects.toMatchObject({ code: 'aborted' })
+      await expect(linkedLockfile(opener, wish, { signal: stop.signal, emit })).rejects.toMatchObject({
+        code: 'aborted',
+      })
       expect(notes.slice(1)).toMatchObject([
         { text: 'Still looking: 5 s of 60 s ...' },
         { text: 'Still looking: 10 s of 60 s ...' },

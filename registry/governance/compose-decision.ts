@@ -17,6 +17,7 @@ import { applyDecision, measureProposal, proposalOf, votersInForce } from './app
 import type { OpenProposal } from './apply-decision.ts'
 import { inForceOn, subjectOf } from './chain-state.ts'
 import type { ChainState } from './chain-state.ts'
+import type { Difference } from './count-ballots.ts'
 import { asOpenProposal, countHeard, dueRoll, isComplete, openProposals, receiptsOn, settlesFrom } from './due.ts'
 import type { Counted } from './due.ts'
 import type { Enclosing } from './enclosing.ts'
@@ -77,8 +78,8 @@ function composeCount(
   const proposal = asOpenProposal(said)
   const from = settlesFrom(state, proposal, held.since(said.id, nowMs), electorate)
   if (from === undefined) return undefined
-  let counted = nowMs < from ? countHeard(state, heard, proposal) : countInTime(now, said, counting)
-  if (nowMs < from && !isEarlyComplete(state, proposal, electorate, counted)) return undefined
+  let counted = nowMs < from ? countIfComplete(now, said, electorate) : countInTime(now, said, counting)
+  if (counted === undefined) return undefined
   const crowdedOut = receiptsWithoutRoom(enclosing, counted.receipts)
   if (crowdedOut.size > 0) {
     const kept = new Set([...counted.ballots, ...counted.receipts].map(({ id }) => toHex(id))).difference(crowdedOut)
@@ -99,8 +100,17 @@ function countInTime({ state, heard, held }: Now, said: SaidOf<'proposal/1'>, co
   return countHeard(state, heard, proposal, (id) => counting === 'all-held' || inTime.has(toHex(id)))
 }
 
-function isEarlyComplete(state: ChainState, proposal: OpenProposal, electorate: Electorate, counted: Counted): boolean {
-  return electorate === 'admins' && isComplete(state, proposal, { ...counted, ballots: counted.ballots.length })
+/** Undefined while more can be said: then there is time to wait for it. */
+function countIfComplete(
+  { state, heard }: Now,
+  said: SaidOf<'proposal/1'>,
+  electorate: Electorate,
+): Counted | undefined {
+  const ballots = heard.ballots.get(toHex(said.id)) ?? []
+  if (electorate === 'members' || ballots.length < state.members.size) return undefined
+  const proposal = asOpenProposal(said)
+  const counted = countHeard(state, heard, proposal)
+  return isComplete(state, proposal, { ...counted, ballots: counted.ballots.length }) ? counted : undefined
 }
 
 /** Beside the ballots of the largest community. */
@@ -142,30 +152,64 @@ function composed(
   })
 }
 
+/** A decision that follows from what is in it, for good; the signatures in it were checked. */
+export interface FollowingDecision {
+  readonly opened: OpenedDecision
+  /** What it settles; undefined if that is the roll. */
+  readonly count: FollowingCount | undefined
+}
+
+interface FollowingCount {
+  readonly proposal: OpenProposal
+  readonly settled: SettledProposal
+  /** What its receipts say. */
+  readonly differences: readonly Difference[]
+}
+
 /** Whether this node may sign a decision now: it follows from what is in it, and by this node's clock its time has come. */
 export function maySign(now: Now, electorate: Electorate, opened: OpenedDecision): boolean {
-  const { decision } = opened
-  if (decision.electorate !== electorate || !bytesEqual(decision.previous, now.state.head)) return false
-  if (applyDecision(now.state, opened).kind === 'refused') return false
-  const { settled } = decision
-  if (settled.kind === 'roll') return electorate === 'admins'
-  return isTime(now, electorate, settled) && leavesNothingOut(now, electorate, settled)
+  const following = followsFrom(now.state, electorate, opened)
+  return following !== undefined && isTimeFor(now, following)
+}
+
+/** The costly half, which stays true or false for a state: undefined if this electorate can't decide that here. */
+export function followsFrom(
+  state: ChainState,
+  electorate: Electorate,
+  opened: OpenedDecision,
+): FollowingDecision | undefined {
+  const { settled, ...decision } = opened.decision
+  if (decision.electorate !== electorate || !bytesEqual(decision.previous, state.head)) return undefined
+  if (settled.kind === 'roll' && electorate !== 'admins') return undefined
+  if (applyDecision(state, opened).kind === 'refused') return undefined
+  return { opened, count: settled.kind === 'roll' ? undefined : openCount(state, settled) }
+}
+
+function openCount(state: ChainState, settled: SettledProposal): FollowingCount {
+  const differences = settled.receipts.map((one) => {
+    const { value, againstValue, standardError } = bodyOf(openEnclosed(one, state.community), 'evaluation/1')
+    return { difference: value - againstValue, standardError }
+  })
+  return { proposal: proposalOf(openEnclosed(settled.proposal, state.community)), settled, differences }
+}
+
+/** The half that changes with the clock and with what is heard. The roll is signed at any time. */
+export function isTimeFor(now: Now, { opened, count }: FollowingDecision): boolean {
+  const { electorate } = opened.decision
+  return count === undefined || (isTime(now, electorate, count) && leavesNothingOut(now, electorate, count))
 }
 
 /**
  * Whether it holds what this node would count: each ballot and receipt that was here in time, or a later one of its author. Otherwise the
  * one who proposes could choose among the votes.
  */
-function leavesNothingOut(now: Now, electorate: Electorate, settled: SettledProposal): boolean {
+function leavesNothingOut(now: Now, electorate: Electorate, { proposal, settled }: FollowingCount): boolean {
   const { state, heard, held, enclosing, nowMs } = now
-  const id = openEnclosed(settled.proposal, state.community).id
-  const said = heard.proposals.get(toHex(id))
+  const said = heard.proposals.get(toHex(proposal.id))
   if (said === undefined) return false
-  const from = settlesFrom(state, asOpenProposal(said), held.since(id, nowMs), electorate)
+  const from = settlesFrom(state, proposal, held.since(proposal.id, nowMs), electorate)
   const own =
-    from === undefined || nowMs < from
-      ? countHeard(state, heard, asOpenProposal(said))
-      : countInTime(now, said, 'in-time')
+    from === undefined || nowMs < from ? countHeard(state, heard, proposal) : countInTime(now, said, 'in-time')
   const crowdedOut = receiptsWithoutRoom(enclosing, own.receipts)
   return (
     own.ballots.every((ballot) => isAmong(ballot, settled.ballots)) &&
@@ -177,19 +221,15 @@ function isAmong({ author, index }: Said, enclosed: readonly EnclosedRecord[]): 
   return enclosed.some(([other, , , , at]) => bytesEqual(other, author) && at >= index)
 }
 
-function isTime({ state, held, nowMs }: Now, electorate: Electorate, settled: SettledProposal): boolean {
-  const proposal = proposalOf(openEnclosed(settled.proposal, state.community))
+function isTime({ state, held, nowMs }: Now, electorate: Electorate, count: FollowingCount): boolean {
+  const { proposal, settled, differences } = count
   const from = settlesFrom(state, proposal, held.since(proposal.id, nowMs), electorate)
   if (from === undefined) return false
   if (nowMs >= from) return true
   if (electorate === 'members') return false
-  const receipts = settled.receipts.map((one) => {
-    const { value, againstValue, standardError } = bodyOf(openEnclosed(one, state.community), 'evaluation/1')
-    return { difference: value - againstValue, standardError }
-  })
   return isComplete(state, proposal, {
     ballots: settled.ballots.length,
     voters: votersInForce(state, proposal.membership).size,
-    measurement: measureProposal(state, proposal.action, receipts),
+    measurement: measureProposal(state, proposal.action, differences),
   })
 }

@@ -40,11 +40,48 @@ export function asOpenProposal(said: SaidOf<'proposal/1'>): OpenProposal {
   return { ...said.statement.body, id: said.id, author: said.author, time: said.time }
 }
 
-/** Those that can be decided on, the one whose time is up first at the front. */
-export function openProposals(state: ChainState, heard: Heard): SaidOf<'proposal/1'>[] {
-  return [...heard.proposals.values()]
-    .filter((said) => whyNotOpen(state, asOpenProposal(said)) === undefined)
-    .toSorted((a, b) => a.time - b.time || compareBytes(a.id, b.id))
+/** Of one author at a time, the oldest: each costs every delegate work with every record, and the members attention. */
+export const openPerAuthor = 16
+
+interface Looked {
+  /** Whether each, by record id in hex, is open in this state. That never changes, so of a flood each is judged once. */
+  readonly verdicts: Map<string, boolean>
+  readonly proposals: Heard['proposals']
+  readonly heard: number
+  readonly open: readonly SaidOf<'proposal/1'>[]
+}
+
+const looked = new WeakMap<ChainState, Looked>()
+
+/** Those that are taken up to be decided on, the one whose time is up first at the front; of each author no more than `openPerAuthor`. */
+export function openProposals(state: ChainState, { proposals }: Heard): readonly SaidOf<'proposal/1'>[] {
+  const before = looked.get(state)
+  if (before?.proposals === proposals && before.heard === proposals.size) return before.open
+  const verdicts = before?.verdicts ?? new Map<string, boolean>()
+  const open = oldestOfEach(
+    [...proposals]
+      .filter(([id, said]) => isOpen(state, verdicts, id, said))
+      .map(([, said]) => said)
+      .toSorted((a, b) => a.time - b.time || compareBytes(a.id, b.id)),
+  )
+  looked.set(state, { verdicts, proposals, heard: proposals.size, open })
+  return open
+}
+
+function isOpen(state: ChainState, verdicts: Map<string, boolean>, id: string, said: SaidOf<'proposal/1'>): boolean {
+  let open = verdicts.get(id)
+  if (open === undefined) verdicts.set(id, (open = whyNotOpen(state, asOpenProposal(said)) === undefined))
+  return open
+}
+
+function oldestOfEach(sorted: readonly SaidOf<'proposal/1'>[]): SaidOf<'proposal/1'>[] {
+  const taken = new Map<string, number>()
+  return sorted.filter(({ author }) => {
+    const name = toHex(author)
+    const before = taken.get(name) ?? 0
+    taken.set(name, before + 1)
+    return before < openPerAuthor
+  })
 }
 
 /** Who comes in and who leaves; undefined if nobody. Joins that would go beyond a cap are left out. */

@@ -5,10 +5,11 @@ import { isKnown } from '../communities.ts'
 import type { Communities, KnownCommunity } from '../communities.ts'
 import type { OwnLogs } from '../own-logs.ts'
 import type { Clock } from '../ports.ts'
+import type { ChainState } from './chain-state.ts'
 import { idsHeld } from './compose-decision.ts'
 import { asOpenProposal, openProposals, settleFrom, settlesFrom } from './due.ts'
 import type { Enclosing } from './enclosing.ts'
-import type { Heard } from './heard.ts'
+import type { Heard, SaidOf } from './heard.ts'
 import type { HeldProposals } from './held-proposals.ts'
 import { Settlement } from './settlement.ts'
 
@@ -29,6 +30,8 @@ export interface KeepSettlingParts {
 }
 
 const longestSleepMs = 3_600_000
+/** After a full disk, for example: somebody may have made room. */
+const retryMs = 30_000
 
 export class KeepSettling implements Disposable {
   readonly #parts: KeepSettlingParts
@@ -69,29 +72,48 @@ export class KeepSettling implements Disposable {
   #settle(scope: string): void {
     const community = this.#parts.communities.byScope(scope)
     if (!isKnown(community)) return
+    let nextAt: number
     try {
-      this.#noteInTime(community)
+      this.#note(community)
       this.#settlementOf(community).consider()
-      this.#wakeFor(community)
+      nextAt = this.#nextDue(community)
     } catch (error) {
       if (!isMeshError(error)) throw error
-      this.#parts.onFailure(error)
+      this.#tryAgain(community, error)
+      return
     }
+    this.#wakeAt(community, nextAt)
   }
 
-  /** What was here when a deadline passed, or when a certificate came before. */
-  #noteInTime(community: KnownCommunity): void {
-    const { held, clock } = this.#parts
+  /** What failed may have taken the agreement's timers along: without another look a delegate would be silent from then on. */
+  #tryAgain(community: KnownCommunity, error: unknown): void {
+    this.#wakeAt(community, this.#parts.clock.now() + retryMs)
+    this.#parts.onFailure(error)
+  }
+
+  /** Since when what is open is held, and what was here when a deadline passed, or when a certificate came before. */
+  #note(community: KnownCommunity): void {
+    const { held } = this.#parts
     const { state } = community.chain
     const heard = this.#parts.heard(community)
-    const nowMs = clock.now()
-    for (const said of heard.proposals.values()) {
-      if (this.#noted.has(toHex(said.id))) continue
-      const from = settleFrom(state, asOpenProposal(said), held.since(said.id, nowMs))
-      if (nowMs < from && !state.settled.has(toHex(said.id))) continue
-      held.inTime(said.id, () => idsHeld(state, heard, said))
-      this.#noted.add(toHex(said.id))
-    }
+    const nowMs = this.#parts.clock.now()
+    const open = openProposals(state, heard)
+    held.note(
+      open.map(({ id }) => id),
+      nowMs,
+    )
+    const past = open.filter((said) => nowMs >= settleFrom(state, asOpenProposal(said), held.since(said.id, nowMs)))
+    const ended = [...past, ...this.#settled(state, heard)].filter(({ id }) => !this.#noted.has(toHex(id)))
+    // What was decided before this node held it was never in time here, or too late: it can't say.
+    held.noteInTime(
+      ended.filter(({ id }) => held.knownSince(id) !== undefined),
+      (said) => idsHeld(state, heard, said),
+    )
+    for (const { id } of ended) this.#noted.add(toHex(id))
+  }
+
+  #settled(state: ChainState, { proposals }: Heard): SaidOf<'proposal/1'>[] {
+    return [...state.settled.keys()].flatMap((id) => (this.#noted.has(id) ? [] : (proposals.get(id) ?? [])))
   }
 
   #settlementOf(community: KnownCommunity): Settlement {
@@ -119,15 +141,15 @@ export class KeepSettling implements Disposable {
         if (outcome.kind === 'appended' || outcome.kind === 'outranked') onDecided(community)
       },
       onMisbehaved: (delegate) => onMisbehaved(community.id, delegate),
+      onFailure: (error) => this.#tryAgain(community, error),
     })
     this.#settlements.set(community.scope, settlement)
     return settlement
   }
 
-  /** Looks again when the next proposal's time is up. */
-  #wakeFor(community: KnownCommunity): void {
+  /** When the next proposal's time is up; infinity if there is none. */
+  #nextDue(community: KnownCommunity): number {
     const { clock, held, heard } = this.#parts
-    this.#wakes.get(community.scope)?.()
     const { state } = community.chain
     const nowMs = clock.now()
     const times = openProposals(state, heard(community)).flatMap((said) => {
@@ -137,9 +159,15 @@ export class KeepSettling implements Disposable {
         (electorate) => settlesFrom(state, proposal, since, electorate) ?? [],
       )
     })
-    const nextAt = Math.min(...times.filter((time) => time > nowMs))
-    if (nextAt === Number.POSITIVE_INFINITY) return
-    const cancel = clock.schedule(Math.min(nextAt - nowMs + 1, longestSleepMs), () => this.lookAt(community.scope))
-    this.#wakes.set(community.scope, cancel)
+    return Math.min(...times.filter((time) => time > nowMs)) + 1
+  }
+
+  #wakeAt({ scope }: KnownCommunity, at: number): void {
+    const { clock } = this.#parts
+    this.#wakes.get(scope)?.()
+    this.#wakes.delete(scope)
+    if (at === Number.POSITIVE_INFINITY || this.#closed) return
+    const cancel = clock.schedule(Math.min(at - clock.now(), longestSleepMs), () => this.lookAt(scope))
+    this.#wakes.set(scope, cancel)
   }
 }

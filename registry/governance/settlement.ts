@@ -1,25 +1,28 @@
 // Settles what is due in one community, by the delegates' agreement over their logs: what a delegate says in a round is a record like any
 // other, so it is on the disk before anybody sees it, and after a restart the agreement is where it was. Nodes that are no delegates follow
 // along; whoever sees the agreement first makes the certificate.
-import { bodyOf, bytesEqual, fromHex, isMeshError, openDecision, sealCertificate, toHex } from '../../protocol/index.ts'
-import type { Electorate, OpenedCertificate, RecordBody } from '../../protocol/index.ts'
-import { next, startAgreement } from '../agreement/index.ts'
-import type {
-  AgreementAction,
-  AgreementEvent,
-  AgreementMessage,
-  AgreementState,
-  Step as AgreementStep,
-} from '../agreement/index.ts'
+import { bytesEqual, isMeshError, sealCertificate, toHex } from '../../protocol/index.ts'
+import type { Electorate, OpenedCertificate, OpenedDecision } from '../../protocol/index.ts'
+import { moreThanAThirdOf, next } from '../agreement/index.ts'
+import type { AgreementAction, AgreementEvent, Step as AgreementStep } from '../agreement/index.ts'
 import type { Clock } from '../ports.ts'
 import { delegatesOf } from './chain-state.ts'
-import { composeDecision, maySign } from './compose-decision.ts'
+import { composeDecision, isTimeFor, maySign } from './compose-decision.ts'
 import type { Counting, Now } from './compose-decision.ts'
 import type { Step } from './heard.ts'
-
-export type StepRecord = {
-  [T in 'round/1' | 'prevote/1' | 'precommit/1']: { readonly type: T; readonly body: RecordBody<T> }
-}['round/1' | 'prevote/1' | 'precommit/1']
+import {
+  awaitedValues,
+  hearFrom,
+  indexIn,
+  judge,
+  messageOf,
+  openedContent,
+  precommitsFor,
+  recordOf,
+  startInstance,
+  stepsAfter,
+} from './settling-instance.ts'
+import type { Instance, StepRecord } from './settling-instance.ts'
 
 export interface SettlementParts {
   readonly clock: Clock
@@ -35,32 +38,24 @@ export interface SettlementParts {
   readonly onCertificate: (certificate: OpenedCertificate) => void
   /** Two signatures of a delegate for one round and step. */
   readonly onMisbehaved: (delegate: string) => void
+  /** What a timer led to could not be signed or stored. `consider` throws the same: call it again later, it goes on from the disk. */
+  readonly onFailure: (error: unknown) => void
 }
 
 const longestPaceMs = 3_600_000
 const paceGrowth = 1.5
 
-/** One instance: what is to follow one certificate, among one electorate. */
-interface Instance {
-  readonly previous: Uint8Array
-  readonly electorate: Electorate
-  /** Identities in hex, in the order in which they propose. */
-  readonly delegates: readonly string[]
-  readonly self: number | undefined
-  state: AgreementState
-  /** Record ids, in hex, that were handed in. */
-  readonly handedIn: Set<string>
-  /** Decisions, by id in hex, that are not valid here yet. */
-  readonly unproven: Map<string, Uint8Array>
-  /** Decisions of which this node knows the content. */
-  readonly contents: Map<string, Uint8Array>
-  candidate: string | undefined
-  readonly cancels: Set<() => void>
+/** Identities in hex. */
+interface Speakers {
+  readonly admins: Set<string>
+  readonly members: Set<string>
+  taken: number
 }
 
 export class Settlement implements Disposable {
   readonly #parts: SettlementParts
   readonly #instances = new Map<Electorate, Instance>()
+  readonly #speakers = new WeakMap<readonly Step[], Speakers>()
   #busy = false
   #again = false
 
@@ -94,55 +89,63 @@ export class Settlement implements Disposable {
 
   #considerAmong(electorate: Electorate): void {
     const now = this.#parts.now()
-    const steps = (now.heard.steps.get(toHex(now.state.head)) ?? []).filter(
-      ({ statement }) => statement.body.electorate === electorate,
-    )
-    const candidate = composeDecision(now, electorate, this.#countingOf(now, electorate, steps))
-    if (candidate === undefined && steps.length === 0) return
-    const instance = this.#instanceFor(now, electorate, steps)
-    if (instance.state.decided !== undefined) return
-    for (const step of steps) this.#handIn(instance, now, step)
+    const steps = stepsAfter(now, now.state.head)
+    const delegates = delegatesOf(now.state, electorate)
+    const self = this.#parts.allowed() ? indexIn(delegates, this.#parts.self) : undefined
+    const candidate =
+      self === undefined ? undefined : composeDecision(now, electorate, this.#countingOf(delegates, electorate, steps))
+    const spoke = this.#spokeAmong(delegates, electorate, steps)
+    const begun = spoke >= moreThanAThirdOf(delegates.length)
+    // Where every member is a delegate nobody is listened to before there is a reason: a third, or this node's own clock.
+    if (candidate === undefined && !(electorate === 'admins' ? spoke > 0 : begun)) return this.#leave(electorate, now)
+    const instance = this.#instanceFor(now, electorate, { delegates, self, steps })
+    this.#handIn(instance)
+    if (instance.state.decided !== undefined) return this.#certify(instance)
+    if (self === undefined) return
     this.#prove(instance, now)
-    if (candidate !== undefined && instance.candidate !== toHex(candidate.id) && maySign(now, electorate, candidate)) {
-      instance.candidate = toHex(candidate.id)
-      instance.contents.set(instance.candidate, candidate.bytes)
-      this.#tell(instance, { kind: 'candidate', value: instance.candidate })
-    }
-    if (!instance.state.started && (candidate !== undefined || hasBegun(instance, steps))) {
-      this.#tell(instance, { kind: 'start' })
-    }
+    if (candidate !== undefined) this.#nominate(instance, now, candidate)
+    if (!instance.state.started && (candidate !== undefined || begun)) this.#tell(instance, { kind: 'start' })
   }
 
   /** The first proposal counts what its proposer held in time. If another delegate held more, the next ones count all there is. */
-  #countingOf({ state }: Now, electorate: Electorate, steps: readonly Step[]): Counting {
-    const isFirst = delegatesOf(state, electorate)[0] === this.#parts.self
+  #countingOf(delegates: readonly string[], electorate: Electorate, steps: readonly Step[]): Counting {
+    const { self } = this.#parts
+    if (delegates[0] !== self) return 'all-held'
     const proposed = steps.some(
-      ({ author, statement }) => statement.type === 'round/1' && toHex(author) === this.#parts.self,
+      ({ author, statement: { type, body } }) =>
+        type === 'round/1' && body.electorate === electorate && toHex(author) === self,
     )
-    return isFirst && !proposed ? 'in-time' : 'all-held'
+    return proposed ? 'all-held' : 'in-time'
   }
 
-  #instanceFor({ state }: Now, electorate: Electorate, steps: readonly Step[]): Instance {
-    const self = this.#parts.allowed() ? this.#parts.self : undefined
-    const delegates = delegatesOf(state, electorate)
-    const index = self === undefined ? -1 : delegates.indexOf(self)
-    const known = this.#instances.get(electorate)
-    const selfIndex = index < 0 ? undefined : index
-    const fits = known !== undefined && bytesEqual(known.previous, state.head) && known.self === selfIndex
-    if (fits && isStillHeard(known, steps)) return known
-    if (known !== undefined) this.#drop(known)
-    const instance: Instance = {
-      previous: state.head,
-      electorate,
-      delegates,
-      self: selfIndex,
-      state: startAgreement({ delegates: delegates.length, self: selfIndex }),
-      handedIn: new Set(),
-      unproven: new Map(),
-      contents: new Map(),
-      candidate: undefined,
-      cancels: new Set(),
+  /** How many of the delegates spoke. One alone hurries nobody; of more than a third one is honest. */
+  #spokeAmong(delegates: readonly string[], electorate: Electorate, steps: readonly Step[]): number {
+    let known = this.#speakers.get(steps)
+    if (known === undefined) this.#speakers.set(steps, (known = { admins: new Set(), members: new Set(), taken: 0 }))
+    while (known.taken < steps.length) {
+      const { author, statement } = steps[known.taken++]!
+      known[statement.body.electorate].add(toHex(author))
     }
+    const speakers = known[electorate]
+    return delegates.filter((delegate) => speakers.has(delegate)).length
+  }
+
+  /** What followed an earlier certificate has no more to say. */
+  #leave(electorate: Electorate, { state }: Now): void {
+    const known = this.#instances.get(electorate)
+    if (known !== undefined && !bytesEqual(known.previous, state.head)) this.#drop(known)
+  }
+
+  #instanceFor(
+    { state }: Now,
+    electorate: Electorate,
+    { delegates, self, steps }: Pick<Instance, 'delegates' | 'self' | 'steps'>,
+  ): Instance {
+    const known = this.#instances.get(electorate)
+    const fits = known !== undefined && bytesEqual(known.previous, state.head) && known.self === self
+    if (fits && hearFrom(known, steps)) return known
+    if (known !== undefined) this.#drop(known)
+    const instance = startInstance({ previous: state.head, electorate, delegates, self, steps })
     this.#instances.set(electorate, instance)
     return instance
   }
@@ -152,65 +155,68 @@ export class Settlement implements Disposable {
     if (this.#instances.get(instance.electorate) === instance) this.#instances.delete(instance.electorate)
   }
 
-  #handIn(instance: Instance, now: Now, step: Step): void {
-    const id = toHex(step.id)
-    const from = instance.delegates.indexOf(toHex(step.author))
-    if (from < 0 || instance.handedIn.has(id)) return
-    instance.handedIn.add(id)
-    if (step.statement.type === 'round/1') {
-      const value = toHex(step.statement.body.decision)
-      const { decision } = bodyOfRound(now, step)
-      if (!instance.contents.has(value)) instance.unproven.set(value, decision)
-      instance.contents.set(value, decision)
+  /** The machine keeps what an honest delegate could have said, and no more than two of each: contents are read when they are needed. */
+  #handIn(instance: Instance): void {
+    while (instance.taken < instance.steps.length && instance.state.decided === undefined) {
+      const step = instance.steps[instance.taken++]!
+      const from = indexIn(instance.delegates, toHex(step.author))
+      const id = toHex(step.id)
+      if (from === undefined || step.statement.body.electorate !== instance.electorate) continue
+      if (instance.handedIn.has(id)) continue
+      instance.handedIn.add(id)
+      this.#tell(instance, { kind: 'message', from, message: messageOf(step) })
     }
-    this.#tell(instance, { kind: 'message', from, message: messageOf(step) })
   }
 
   /** Decisions that others propose become valid here when their time has come. */
   #prove(instance: Instance, now: Now): void {
-    for (const [value, bytes] of instance.unproven) {
-      if (!isSignable(now, instance.electorate, bytes)) continue
-      instance.unproven.delete(value)
-      this.#tell(instance, { kind: 'valid', value })
+    for (const value of awaitedValues(instance.state)) {
+      const following = judge(instance, now, value)
+      if (following !== undefined && isTimeFor(now, following)) this.#tell(instance, { kind: 'valid', value })
     }
   }
 
+  #nominate(instance: Instance, now: Now, candidate: OpenedDecision): void {
+    if (instance.weighed !== undefined && bytesEqual(instance.weighed.id, candidate.id)) return
+    instance.weighed = candidate
+    if (!maySign(now, instance.electorate, candidate)) return
+    instance.candidate = candidate
+    this.#tell(instance, { kind: 'candidate', value: toHex(candidate.id) })
+  }
+
   #tell(instance: Instance, event: AgreementEvent): void {
-    const { state, actions } = next(instance.state, event)
-    instance.state = state
-    for (const action of actions) this.#act(instance, action)
+    try {
+      const { state, actions } = next(instance.state, event)
+      instance.state = state
+      for (const action of actions) this.#act(instance, action)
+    } catch (error) {
+      // It is as if it had never been thought of: the agreement starts again from what is on the disk.
+      this.#drop(instance)
+      throw error
+    }
   }
 
   #act(instance: Instance, action: AgreementAction): void {
     switch (action.kind) {
       case 'send':
-        this.#send(instance, action.message)
+        this.#parts.sign(recordOf(instance, this.#parts.now(), action.message))
         return
       case 'schedule':
         this.#schedule(instance, action.step, action.round)
         return
       case 'decided':
-        this.#decided(instance, action)
+        this.#certify(instance)
         return
       case 'misbehaved':
         this.#parts.onMisbehaved(instance.delegates[action.delegate]!)
         return
       case 'hear-again':
         instance.handedIn.clear()
+        instance.taken = 0
         this.#again = true
         return
       default:
         action satisfies never
-    }
-  }
-
-  #send(instance: Instance, message: AgreementMessage): void {
-    try {
-      this.#parts.sign(recordOf(instance, message))
-    } catch (error) {
-      // It is as if it had never been thought of: the agreement starts again from what is on the disk.
-      this.#drop(instance)
-      throw error
     }
   }
 
@@ -220,88 +226,32 @@ export class Settlement implements Disposable {
     const cancel = this.#parts.clock.schedule(delayMs, () => {
       instance.cancels.delete(cancel)
       if (this.#instances.get(instance.electorate) !== instance) return
-      this.#turn(() => this.#tell(instance, { kind: 'timeout', step, round }))
+      this.#timeUp(instance, step, round)
     })
     instance.cancels.add(cancel)
   }
 
-  #decided(instance: Instance, { value, round, by }: { value: string; round: number; by: readonly number[] }): void {
-    const bytes = instance.contents.get(value)
-    // Its content comes with the proposer's log; the certificate then comes from there, or is made when it has come.
-    if (bytes === undefined) {
-      this.#drop(instance)
-      return
-    }
-    const { heard, enclosing } = this.#parts.now()
-    const signers = new Set(by.map((delegate) => instance.delegates[delegate]!))
-    const seen = new Set<string>()
-    const precommits = (heard.steps.get(toHex(instance.previous)) ?? []).filter((step) => {
-      const { type, body } = step.statement
-      const author = toHex(step.author)
-      const counts =
-        type === 'precommit/1' &&
-        body.electorate === instance.electorate &&
-        body.round === round &&
-        body.decision !== undefined &&
-        toHex(body.decision) === value &&
-        signers.has(author) &&
-        !seen.has(author)
-      if (counts) seen.add(author)
-      return counts
-    })
-    const enclosed = precommits.map((step) => enclosing.enclosed(step))
-    this.#parts.onCertificate(sealCertificate(openDecision(bytes), enclosed))
-  }
-}
-
-/** Of a log that was forked nothing counts from there on: what was heard of it must be forgotten, or it would be counted and not be there. */
-function isStillHeard({ handedIn }: Instance, steps: readonly Step[]): boolean {
-  return handedIn.isSubsetOf(new Set(steps.map(({ id }) => toHex(id))))
-}
-
-/** Whether more than a third of the delegates spoke, an honest one among them. One alone hurries nobody. */
-function hasBegun({ delegates }: Instance, steps: readonly Step[]): boolean {
-  const speakers = new Set(steps.map(({ author }) => toHex(author)))
-  return delegates.filter((delegate) => speakers.has(delegate)).length > delegates.length / 3
-}
-
-function bodyOfRound({ enclosing }: Now, step: Step): RecordBody<'round/1'> {
-  return bodyOf(enclosing.record(step), 'round/1')
-}
-
-function isSignable(now: Now, electorate: Electorate, bytes: Uint8Array): boolean {
-  try {
-    return maySign(now, electorate, openDecision(bytes))
-  } catch (error) {
-    if (!isMeshError(error)) throw error
-    return false
-  }
-}
-
-function messageOf({ statement }: Step): AgreementMessage {
-  const { round } = statement.body
-  if (statement.type === 'round/1') {
-    return {
-      kind: 'proposal',
-      round,
-      value: toHex(statement.body.decision),
-      validRound: statement.body.validRound,
+  /** Nobody stands above a timer who could catch what it throws: a full disk must not end the process. */
+  #timeUp(instance: Instance, step: AgreementStep, round: number): void {
+    // What was said in the next round, if it comes to that, is looked at now.
+    this.#again = true
+    try {
+      this.#turn(() => this.#tell(instance, { kind: 'timeout', step, round }))
+    } catch (error) {
+      if (!isMeshError(error)) throw error
+      this.#parts.onFailure(error)
     }
   }
-  const { decision } = statement.body
-  const kind = statement.type === 'prevote/1' ? 'prevote' : 'precommit'
-  return { kind, round, value: decision === undefined ? undefined : toHex(decision) }
-}
 
-function recordOf({ previous, electorate, contents }: Instance, message: AgreementMessage): StepRecord {
-  const { round } = message
-  if (message.kind === 'proposal') {
-    const decision = contents.get(message.value)
-    if (decision === undefined) throw new Error('a decision was proposed whose content is not known')
-    const { validRound } = message
-    const body = { previous, electorate, round, decision, ...(validRound === undefined ? {} : { validRound }) }
-    return { type: 'round/1', body }
+  /** The content comes with the proposer's log, perhaps later than what decides; the certificate then waits, or comes from another. */
+  #certify(instance: Instance): void {
+    const { decided } = instance.state
+    if (decided === undefined || instance.certified) return
+    const now = this.#parts.now()
+    const opened = openedContent(instance, now, decided.value)
+    if (opened === undefined) return
+    const precommits = precommitsFor(instance, now, decided).map((step) => now.enclosing.enclosed(step))
+    this.#parts.onCertificate(sealCertificate(opened, precommits))
+    instance.certified = true
   }
-  const decision = message.value === undefined ? {} : { decision: fromHex(message.value) }
-  return { type: `${message.kind}/1`, body: { previous, electorate, round, ...decision } }
 }

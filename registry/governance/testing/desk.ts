@@ -11,7 +11,7 @@ import type { PaperVillage } from './paper-village.ts'
 export class Desk implements Disposable {
   readonly #village: PaperVillage
   readonly #database = new Database({ path: ':memory:' })
-  readonly #store = new LogStore(this.#database)
+  readonly store = new LogStore(this.#database)
   readonly #held = new HeldProposals(this.#database)
 
   constructor(village: PaperVillage) {
@@ -20,14 +20,14 @@ export class Desk implements Disposable {
 
   /** With what was said until now. */
   now(nowMs: number): Now {
-    this.#store.offerVerified(this.#village.records)
-    const heard = sortHeard(new KnownLogs(this.#store).statements(this.#village.scope))
+    this.store.offerVerified(this.#village.records)
+    const heard = sortHeard(new KnownLogs(this.store).statements(this.#village.scope))
     for (const { id } of heard.proposals.values()) this.#held.since(id, nowMs)
     return {
       state: this.#village.state,
       heard,
       held: this.#held,
-      enclosing: new Enclosing(this.#store, this.#village.scope),
+      enclosing: new Enclosing(this.store, this.#village.scope),
       nowMs,
     }
   }
