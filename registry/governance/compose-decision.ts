@@ -217,8 +217,11 @@ function leavesNothingOut(now: Now, electorate: Electorate, { proposal, settled 
   )
 }
 
-function isAmong({ author, index }: Said, enclosed: readonly EnclosedRecord[]): boolean {
-  return enclosed.some(([other, , , , at]) => bytesEqual(other, author) && at >= index)
+/** Of the same device a later word will do; of several devices that with the smallest key speaks. */
+function isAmong({ author, device, index }: Said, enclosed: readonly EnclosedRecord[]): boolean {
+  return enclosed.some(([other, its, , , at]) => {
+    return bytesEqual(other, author) && (bytesEqual(its, device) ? at >= index : compareBytes(its, device) < 0)
+  })
 }
 
 function isTime({ state, held, nowMs }: Now, electorate: Electorate, count: FollowingCount): boolean {

@@ -104,7 +104,7 @@ export class KeepSettling implements Disposable {
     )
     const past = open.filter((said) => nowMs >= settleFrom(state, asOpenProposal(said), held.since(said.id, nowMs)))
     const ended = [...past, ...this.#settled(state, heard)].filter(({ id }) => !this.#noted.has(toHex(id)))
-    // What was decided before this node held it was never in time here, or too late: it can't say.
+    // Of what was decided before it was held here this node can't say what was in time.
     held.noteInTime(
       ended.filter(({ id }) => held.knownSince(id) !== undefined),
       (said) => idsHeld(state, heard, said),
