@@ -71,9 +71,8 @@ describe('a node with personas that float and one that stays', () => {
 
   it('says of the one that stays that it is behind, and exits 1; of the one that moved nothing, and exits 0', async () => {
     const { code, json } = await owner!.attempt(['outdated'])
-    // The persona went back by itself: it is told, and nothing has to be done.
     expect({ code, json }).toMatchObject({
-      code: 0,
+      code: 1,
       json: { outdated: [{ persona: stays, name: 'biology', current: oldest!.version, latest: newest!.version }] },
     })
     expect(await owner!.run(['outdated', moved!])).toEqual({ outdated: [] })
