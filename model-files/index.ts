@@ -1,4 +1,4 @@
-// Model files: GGUF containers, safetensors and PEFT folders, base identity, adapter validation, LoRA algebra and baking.
+// Model files: GGUF containers, safetensors and PEFT folders, base identity, adapter validation, LoRA algebra, baking, patches.
 // Called by node/ (import, inspect, bake, base, publish, the door check of a fetch), assembler/ and academy/.
 // Everything read here may come from a stranger: nothing is allocated by a size that a file only claims, and whatever is wrong with a
 // file is a MeshError with a precise sentence, never a crash.
@@ -21,3 +21,4 @@ export * from './random-model.ts'
 export * from './random-numbers.ts'
 export { decodeTensor, dtypeOf, encodeTensor, indexOfNonFinite, type TensorDtype } from './tensor-dtypes.ts'
 export { writeLora, type WriteProgress } from './write-lora.ts'
+export { syncFolder } from './whole-file.ts'

@@ -58,7 +58,8 @@ export function writeFailure(error: unknown, out: string, signal: AbortSignal | 
   return new MeshError('storage-failed', `The file ${out} can't be written (${code}).`, { out }, { cause: error })
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** So that a name that was moved into a folder outlives a power cut. */
+export async function syncFolder(path: string): Promise<void> {
   // Windows can't open a folder for syncing; its rename is durable enough without.
   if (process.platform === 'win32') return
   const folder = await open(path, 'r')

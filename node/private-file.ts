@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { syncFolder } from '../model-files/index.ts'
 import { MeshError, isMeshError } from '../protocol/index.ts'
 
 const SQLITE_FULL = 13
@@ -102,15 +103,4 @@ export function sqliteCode(error: unknown): number | undefined {
 /** The `code` of a system error, such as ENOENT. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}
-
-async function syncFolder(path: string): Promise<void> {
-  // Windows cannot open a folder; its rename is durable with the file.
-  if (process.platform === 'win32') return
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }

@@ -1,5 +1,5 @@
 // Waiting for a state instead of sleeping.
-import { MeshError } from '../protocol/index.ts'
+export { unlessAborted } from '../registry/index.ts'
 
 /**
  * Resolves with true once `holds`, looking again whenever `subscribe` wakes it; with false after `atMostMs`. Rejects with the signal's
@@ -26,19 +26,6 @@ export async function waitFor(
   } finally {
     stop()
     clearTimeout(timer)
-    signal.removeEventListener('abort', abort)
-  }
-}
-
-/** The outcome of `promise`, unless the signal is aborted first: then rejects with `aborted`, and the promise goes on alone. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(new MeshError('aborted', 'Stopped waiting.'))
-  if (signal.aborted) abort()
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
     signal.removeEventListener('abort', abort)
   }
 }

@@ -1,5 +1,5 @@
-// What is known and decided: everybody's logs in SQLite, their exchange with peers, and what they add up to (communities, catalogue,
-// wanted jobs). Peers' records are hostile until verified; each is verified once, before it is stored.
+// What is known and decided: everybody's logs in SQLite, their exchange with peers, and what they add up to (communities and what they
+// decided, catalogue, audit trail, trust, wanted jobs). Peers' records are hostile until verified; each is verified once, before it is stored.
 // node/create-node.ts opens it and wires the network; the CLI and the HTTP API read it.
 // It must never sign on top of a log that may be longer elsewhere, store what strangers say unasked, let arrival order change a fold, or
 // fetch release bytes: an infohash is all it knows of them.
@@ -17,7 +17,7 @@ export type { LogVerdict, WholeLog } from './audit/verify-log.ts'
 export type { CatalogueEntry, CatalogueOptions } from './catalogue.ts'
 export type { PeerView } from './exchange.ts'
 export type { AuthorPart, CommunityState, FoldedRelease, NameConflict } from './fold-community.ts'
-export { deadlineOf } from './governance/due.ts'
+export { deadlineOf, openPerAuthor } from './governance/due.ts'
 export { channelKey } from './governance/chain-state.ts'
 export type { ChainState, Channel, Member, SettledProposal } from './governance/chain-state.ts'
 export type { BallotCount, Choice, Measurement } from './governance/count-ballots.ts'
@@ -45,3 +45,4 @@ export type { Endorsement } from './reputation/trust-graph.ts'
 export type { Trust } from './reputation/walk-trust.ts'
 export type { SeedAnswer } from './seed-questions.ts'
 export type { LockfileMeeting } from './shared-lockfiles.ts'
+export { unlessAborted } from './unless-aborted.ts'

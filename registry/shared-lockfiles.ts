@@ -1,8 +1,9 @@
 // Lockfiles handed from who shares a persona to who has its link, on a topic of their own. What a peer sends is believed for its digest
 // alone; what it means is for whoever asked. Peers of a topic may form a star with one that asks in the middle: what it got it passes on.
-import { coverLockfile, MeshError, personaTopic, toHex, uncoverLockfile } from '../protocol/index.ts'
+import { coverLockfile, personaTopic, toHex, uncoverLockfile } from '../protocol/index.ts'
 import type { WireMessageOf } from '../protocol/index.ts'
 import type { ExchangePeer } from './exchange-peer.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 export interface SharedLockfilesParts {
   /** Meets peers on a topic, in the background and for as long as it takes. */
@@ -139,17 +140,5 @@ export class SharedLockfiles {
 
   #leaveUnused(topic: Uint8Array): void {
     if (!this.uses(topic)) this.#parts.leave(topic)
-  }
-}
-
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(new MeshError('aborted', 'Stopped waiting.'))
-  if (signal.aborted) abort()
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

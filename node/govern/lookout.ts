@@ -1,12 +1,10 @@
 // Tells what is new in the government of communities: the registry says only that something came, this compares with what was there.
 import { identityToText, toHex } from '../../protocol/index.ts'
+import { openPerAuthor } from '../../registry/index.ts'
 import type { Registry, TallyView } from '../../registry/index.ts'
 import { actionAnswer } from './action-answer.ts'
 import { certificateAnswer } from './certificate-answer.ts'
 import type { Happening } from './happenings.ts'
-
-/** Of one author at a time, the oldest: whoever floods a community with proposals is told of no faster than delegates take them up. */
-const openPerAuthor = 16
 
 interface Seen {
   /** What was said, by keys that name it. */
